@@ -1,0 +1,304 @@
+package vault
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+)
+
+const keyringPassword = "the-login-password"
+
+// busConfig is a session bus that starts no service by itself, so that a test
+// meets what it started and nothing that the machine has installed.
+const busConfig = `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig><type>session</type><listen>unix:tmpdir=/tmp</listen><auth>EXTERNAL</auth>
+<policy context="default"><allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/><allow own="*"/></policy>
+</busconfig>`
+
+// inSession runs test in a process of its own, in a fresh session with a bus.
+func inSession(t *testing.T, test func(*testing.T)) {
+	t.Helper()
+	const variable = "KEYTENDER_TEST_SESSION"
+	if os.Getenv(variable) == t.Name() {
+		test(t)
+		return
+	}
+	config := filepath.Join(t.TempDir(), "bus.conf")
+	if err := os.WriteFile(config, []byte(busConfig), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(need(t, "dbus-run-session", "dbus-daemon"), "--config-file="+config, "--",
+		os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=60s")
+	cmd.Env = append(os.Environ(), variable+"="+t.Name(),
+		"HOME="+t.TempDir(), "XDG_RUNTIME_DIR="+t.TempDir(), "XDG_DATA_HOME=", "XDG_CACHE_HOME=", "XDG_CONFIG_HOME=", "DISPLAY=", "WAYLAND_DISPLAY=")
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
+		t.Errorf("in its session: %v\n%s", err, out)
+	}
+}
+
+func need(t *testing.T, program, debianPackage string) string {
+	t.Helper()
+	path, err := exec.LookPath(program)
+	if err != nil {
+		t.Fatalf("%s is missing: install the Debian package %s (apt-get install --no-install-recommends %[2]s)", program, debianPackage)
+	}
+	return path
+}
+
+// startKeyring starts a real gnome-keyring and waits until it answers.
+func startKeyring(t *testing.T, st Store, unlock bool) (stop func()) {
+	t.Helper()
+	args := []string{"--foreground", "--components=secrets"}
+	if unlock {
+		args = append(args, "--unlock")
+	}
+	cmd := exec.Command(need(t, "gnome-keyring-daemon", "gnome-keyring"), args...)
+	cmd.Stdin = strings.NewReader(keyringPassword)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	stop = func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	}
+	t.Cleanup(stop)
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		err := st.Check(t.Context())
+		if err == nil || !unlock && errors.Is(err, ErrLocked) {
+			return stop
+		}
+		if time.Now().After(end) {
+			t.Fatalf("gnome-keyring does not answer: %v", err)
+		}
+	}
+}
+
+func TestKeyringUnlocked(t *testing.T) {
+	inSession(t, func(t *testing.T) {
+		o := Options{Dir: t.TempDir()}
+		st := mustOpen(t, "keyring:", o)
+		startKeyring(t, st, true)
+		testStore(t, func(t *testing.T) Store { return mustOpen(t, "keyring:", o) })
+		t.Run("LargeInFiles", func(t *testing.T) {
+			testStore(t, func(t *testing.T) Store {
+				k := mustOpen(t, "keyring:", Options{Dir: o.Dir, Service: "keytender-test"}).(*keyring)
+				k.limit = 100
+				return k
+			})
+		})
+		t.Run("Sealed", func(t *testing.T) { sealedWithKeyring(t, o) })
+	})
+}
+
+func sealedWithKeyring(t *testing.T, o Options) {
+	o.Key = "keyring"
+	st := mustOpen(t, "sealed:", o) // opened once: its keyring calls must wait for each other
+	testStore(t, func(*testing.T) Store { return st })
+	put(t, st, "lost", canary)
+	ring := openKeyring(Options{Service: "keytender", Timeout: 10 * time.Second})
+	if err := ring.system.remove("keytender", keyringSealName); err != nil {
+		t.Fatal(err)
+	}
+	_, err := st.Get(t.Context(), "lost")
+	wantError(t, err, ErrNoKey, "read lost", "not in the keyring")
+	wantError(t, st.Put(t.Context(), "more", NewSecret(canary)), ErrNoKey, "restore the keyring")
+	wantError(t, st.Check(t.Context()), ErrNoKey)
+}
+
+func TestKeyringSurvivesRestart(t *testing.T) {
+	inSession(t, func(t *testing.T) {
+		st := mustOpen(t, "keyring:", Options{Dir: t.TempDir()})
+		stop := startKeyring(t, st, true)
+		put(t, st, "a", canary)
+		stop() // killed: what was put must be on disk
+		_, err := st.Get(t.Context(), "a")
+		wantError(t, err, ErrUnavailable, "no Secret Service runs")
+		startKeyring(t, st, true)
+		want(t, st, "a", canary)
+	})
+}
+
+func TestKeyringLocked(t *testing.T) {
+	inSession(t, func(t *testing.T) {
+		st := mustOpen(t, "keyring:", Options{Timeout: 2 * time.Second})
+		stop := startKeyring(t, st, true) // makes the login collection
+		put(t, st, "a", canary)
+		stop()
+		startKeyring(t, st, false)
+		wantError(t, st.Check(t.Context()), ErrLocked, "check", "unlock the keyring")
+
+		// Nobody can be shown a dialog: an answer at once.
+		_, err := st.Get(t.Context(), "a")
+		wantError(t, err, ErrLocked, "read a", "could not be shown")
+		wantError(t, st.Put(t.Context(), "a", NewSecret(canary+"2")), ErrLocked, "store a")
+		wantError(t, st.Delete(t.Context(), "a"), ErrLocked, "delete a")
+
+		shown := showDialogs(t)
+		if err := st.Check(t.Context()); !errors.Is(err, ErrLocked) || len(shown) != 0 {
+			t.Errorf("Check: %v, %d dialogs", err, len(shown))
+		}
+		began := time.Now()
+		_, err = st.Get(t.Context(), "a")
+		wantError(t, err, ErrLocked, "did not answer in time")
+		if took := time.Since(began); took > 4*time.Second {
+			t.Errorf("Get took %v with a limit of 2 s", took)
+		}
+		wantError(t, st.Put(t.Context(), "a", NewSecret(canary+"3")), ErrLocked)
+		if len(shown) != 1 {
+			t.Errorf("%d dialogs, want 1", len(shown))
+		}
+		unlockKeyring(t)
+		eventually(t, func() bool { return st.Check(t.Context()) == nil })
+		want(t, st, "a", canary) // and no late Put
+	})
+}
+
+// A service that is replaced while its dialog is open must not leave the store hanging.
+func TestKeyringReplacedWhileLocked(t *testing.T) {
+	inSession(t, func(t *testing.T) {
+		st := mustOpen(t, "keyring:", Options{Timeout: 2 * time.Second})
+		stop := startKeyring(t, st, true)
+		put(t, st, "a", canary)
+		stop()
+		stop = startKeyring(t, st, false)
+		showDialogs(t)
+		_, err := st.Get(t.Context(), "a")
+		wantError(t, err, ErrLocked)
+		stop()
+		startKeyring(t, st, true)
+		want(t, st, "a", canary)
+	})
+}
+
+// showDialogs takes the place of the desktop's prompter, and of a person who
+// does not answer. It returns a channel that fills with the dialogs shown.
+func showDialogs(t *testing.T) <-chan struct{} {
+	t.Helper()
+	conn, err := dbus.ConnectSessionBus()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	p := prompter{shown: make(chan struct{}, 100)}
+	if err := conn.Export(p, "/org/gnome/keyring/Prompter", "org.gnome.keyring.internal.Prompter"); err != nil {
+		t.Fatal(err)
+	}
+	if reply, err := conn.RequestName("org.gnome.keyring.SystemPrompter", dbus.NameFlagDoNotQueue); err != nil || reply != dbus.RequestNameReplyPrimaryOwner {
+		t.Fatalf("own the prompter's name: %v, %v", reply, err)
+	}
+	return p.shown
+}
+
+type prompter struct{ shown chan struct{} }
+
+func (p prompter) BeginPrompting(dbus.ObjectPath) *dbus.Error {
+	p.shown <- struct{}{}
+	return nil
+}
+
+func (prompter) StopPrompting(dbus.ObjectPath) *dbus.Error { return nil }
+
+// unlockKeyring does what the login screen's PAM module does: it gives the
+// running daemon the password over its control socket (operation 1, unlock).
+func unlockKeyring(t *testing.T) {
+	t.Helper()
+	conn, err := net.Dial("unix", filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "keyring", "control"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	message := []byte{0} // carries the credentials
+	message = binary.BigEndian.AppendUint32(message, uint32(12+len(keyringPassword)))
+	message = binary.BigEndian.AppendUint32(message, 1)
+	message = binary.BigEndian.AppendUint32(message, uint32(len(keyringPassword)))
+	message = append(message, keyringPassword...)
+	var answer [8]byte
+	_, err = conn.Write(message)
+	if _, readErr := io.ReadFull(conn, answer[:]); err != nil || readErr != nil || binary.BigEndian.Uint32(answer[4:]) != 0 {
+		t.Fatalf("unlock: %v, %v, answer %x", err, readErr, answer)
+	}
+}
+
+func eventually(t *testing.T, done func() bool) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); !done(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("it did not come about within 10 s")
+		}
+	}
+}
+
+func TestKeyringServiceAbsent(t *testing.T) {
+	inSession(t, func(t *testing.T) {
+		unavailable(t, mustOpen(t, "keyring:", Options{Dir: t.TempDir()}), "no Secret Service runs in this session", "gnome-keyring")
+	})
+}
+
+func TestKeyringServiceHangs(t *testing.T) {
+	inSession(t, func(t *testing.T) {
+		conn, err := dbus.ConnectSessionBus()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if err := conn.Export(deaf{}, secretsPath, "org.freedesktop.DBus.Properties"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.RequestName(secretsName, dbus.NameFlagDoNotQueue); err != nil {
+			t.Fatal(err)
+		}
+		unavailable(t, mustOpen(t, "keyring:", Options{Timeout: time.Second}), "the Secret Service does not answer")
+	})
+}
+
+type deaf struct{}
+
+func (deaf) Get(string, string) (dbus.Variant, *dbus.Error) { select {} }
+
+func TestKeyringWithoutBus(t *testing.T) {
+	dir, bin := t.TempDir(), t.TempDir()
+	t.Setenv("XDG_RUNTIME_DIR", dir)
+	t.Setenv("PATH", bin)
+	launch := "#!/bin/sh\n: > '" + dir + "/a-bus-was-started'\n" // what go-keyring would run
+	if err := os.WriteFile(filepath.Join(bin, "dbus-launch"), []byte(launch), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, address := range []string{"unix:path=" + dir + "/bus", "autolaunch:", "", "nonsense"} {
+		if _, err := os.Stat(fmt.Sprintf("/run/user/%d/bus", os.Getuid())); err == nil && (address == "autolaunch:" || address == "") {
+			continue // this user's own bus would be found, and is no part of the test
+		}
+		t.Setenv("DBUS_SESSION_BUS_ADDRESS", address)
+		says := "there is no session bus"
+		if os.Geteuid() == 0 {
+			says = "root has no session bus"
+		}
+		unavailable(t, mustOpen(t, "keyring:", Options{Dir: dir}), says, `"sealed:"`, "keytender store init sealed")
+	}
+	if files, _ := os.ReadDir(dir); len(files) != 0 {
+		t.Errorf("something was written: %v", files)
+	}
+}
+
+func unavailable(t *testing.T, st Store, words ...string) {
+	t.Helper()
+	wantError(t, st.Check(t.Context()), ErrUnavailable, append(words, "check")...)
+	_, err := st.Get(t.Context(), "a")
+	wantError(t, err, ErrUnavailable, append(words, "read a")...)
+	wantError(t, st.Put(t.Context(), "a", NewSecret(canary)), ErrUnavailable, append(words, "store a")...)
+	wantError(t, st.Put(t.Context(), "a", NewSecret(strings.Repeat(canary, 10_000))), ErrUnavailable, words...)
+	wantError(t, st.Delete(t.Context(), "a"), ErrUnavailable, append(words, "delete a")...)
+}
