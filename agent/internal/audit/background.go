@@ -1,0 +1,90 @@
+package audit
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+)
+
+// background syncs what was appended, half a second after the first line of it, and prunes.
+// With nothing appended it sleeps, but for an hourly look at the age of files.
+func (l *Log) background() {
+	defer close(l.done)
+	hourly := time.NewTicker(time.Hour)
+	defer hourly.Stop()
+	inOrder := l.tidy(l.prune(), true)
+	for {
+		select {
+		case <-l.quit:
+			return
+		case <-hourly.C:
+		case <-l.wake:
+			select {
+			case <-l.quit:
+				return
+			case <-time.After(500 * time.Millisecond):
+			}
+		}
+		inOrder = l.tidy(errors.Join(l.sync(), l.prune()), inOrder)
+	}
+}
+
+// tidy tells, once, about what goes wrong with nobody waiting for it, and has it tried again.
+func (l *Log) tidy(err error, wasInOrder bool) (inOrder bool) {
+	if err == nil || errors.Is(err, os.ErrClosed) { // Close was quicker, and syncs by itself
+		return true
+	}
+	if wasInOrder {
+		l.o.Log.Error("audit log not in order", "dir", l.dir, "err", err)
+	}
+	l.rouse()
+	return false
+}
+
+// sync brings all lines so far to disk and then moves the head behind them. Appending goes on
+// meanwhile.
+func (l *Log) sync() error {
+	l.syncing.Lock()
+	defer l.syncing.Unlock()
+	l.mu.Lock()
+	file, end := l.file, l.end
+	l.dirty = false
+	l.mu.Unlock()
+
+	err := confirm(file)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if errors.Is(err, os.ErrClosed) && l.file != file {
+		err = nil // rotate has synced it
+	}
+	if err == nil {
+		err = writeHead(l.head, end)
+	}
+	if err == nil {
+		if l.unsynced != nil {
+			l.unsynced, l.failed = nil, nil
+		}
+		return nil
+	}
+	l.unsynced, l.dirty = err, true
+	l.failed = fmt.Errorf("%w: sync: %w", ErrUnavailable, err)
+	return l.failed
+}
+
+// confirm syncs the file and notices if somebody took it away: lines written to it would be lost.
+func confirm(file *os.File) error {
+	ours, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	theirs, err := os.Lstat(file.Name())
+	if err != nil {
+		return err
+	}
+	if !os.SameFile(ours, theirs) {
+		return &fs.PathError{Op: "sync", Path: file.Name(), Err: errors.New("somebody put another file in its place")}
+	}
+	return file.Sync()
+}

@@ -1,0 +1,74 @@
+package audit
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+)
+
+// TestFullDiskFailsClosedAndHeals fills a file system of its own, mounted in the user
+// namespace of a child process.
+func TestFullDiskFailsClosedAndHeals(t *testing.T) {
+	if dir := os.Getenv("KEYTENDER_AUDIT_DIR"); dir != "" {
+		onTinyDisk(t, dir)
+		return
+	}
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$")
+	cmd.Env = append(os.Environ(), "KEYTENDER_AUDIT_DIR="+t.TempDir())
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
+		UidMappings: []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}},
+	}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+func onTinyDisk(t *testing.T, disk string) {
+	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=128k,mode=0700"); err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(disk, "audit")
+	ballast := filepath.Join(disk, "ballast")
+	if err := os.WriteFile(ballast, make([]byte, 32<<10), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l := open(t, dir, Options{MaxSize: 16 << 10})
+	good := 0
+	for range 3 {
+		good += untilFull(t, l)
+		verified(t, dir, good)
+		if r, _ := Verify(dir); r.CutOff {
+			t.Error("a piece of a line was left behind")
+		}
+	}
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(l.AppendSync(usual()), l.Err(), l.Close()); err != nil {
+		t.Errorf("there is room again: %v", err)
+	}
+	verified(t, dir, good+1)
+	if r, _ := Verify(dir); r.Files < 3 {
+		t.Errorf("only %d files: rotation was not tried on the full disk", r.Files)
+	}
+}
+
+// untilFull appends until the disk is full, then makes sure that it stays so, and counts what
+// was taken.
+func untilFull(t *testing.T, l *Log) (good int) {
+	for l.Append(usual()) == nil {
+		good++
+	}
+	for range 10 {
+		err := l.Append(usual())
+		if !errors.Is(err, ErrUnavailable) || !errors.Is(err, syscall.ENOSPC) || !errors.Is(l.Err(), ErrUnavailable) {
+			t.Fatalf("full: %v, Err %v", err, l.Err())
+		}
+	}
+	return good
+}
