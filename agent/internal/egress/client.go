@@ -1,0 +1,91 @@
+// Package egress is how the agent talks to the outside. Every connection that
+// leaves it goes through a client made here:
+//
+//	request ─► https, or http to loopback ─► dial (loopback checked again) ─► TLS ≥ 1.2
+//	        ◄─ body of at most 1 MiB ◄─ no redirect ◄─ nothing of the server's text in an error
+//
+// A redirect is never followed, whatever the method: what is sent holds secrets
+// and tokens, and only the address that a person configured may have them.
+package egress
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// MaxBody is how much of an answer's body is read, in bytes.
+const MaxBody = 1 << 20
+
+// Options for New. The zero value trusts the system's authorities.
+type Options struct {
+	CAFiles   []string      // PEM files of further authorities
+	UserAgent string        // of requests that have none of their own
+	Timeout   time.Duration // of a whole exchange, body included; 30 s if zero
+}
+
+// New makes a client; its CA files are read here, once. It is for concurrent
+// use, like any http.Client. Its errors are *url.Error around the types of this
+// package, net, crypto/tls and crypto/x509; see Explain. None holds text that the
+// server sent, because a server can send back what it was sent.
+//
+// https goes through the proxy that the environment names (HTTPS_PROXY,
+// NO_PROXY); loopback and plain http never do.
+func New(o Options) (*http.Client, error) {
+	if o.Timeout == 0 {
+		o.Timeout = 30 * time.Second
+	}
+	roots, err := authorities(o.CAFiles)
+	if err != nil {
+		return nil, err
+	}
+	dialer := &net.Dialer{Timeout: min(10*time.Second, o.Timeout), KeepAlive: 30 * time.Second}
+
+	secure := transport(o.Timeout)
+	secure.Proxy = proxy
+	secure.OnProxyConnectResponse = proxyAnswer
+	secure.DialContext = dialer.DialContext
+	secure.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}
+
+	near := *dialer
+	near.Control = loopbackOnly
+	plain := transport(o.Timeout)
+	plain.DialContext = near.DialContext
+
+	return &http.Client{
+		Transport: &guard{secure: secure, plain: plain, userAgent: o.UserAgent},
+		Timeout:   o.Timeout,
+	}, nil
+}
+
+func transport(timeout time.Duration) *http.Transport {
+	return &http.Transport{
+		TLSHandshakeTimeout:    min(10*time.Second, timeout),
+		ResponseHeaderTimeout:  timeout,
+		IdleConnTimeout:        60 * time.Second,
+		MaxIdleConnsPerHost:    4,
+		MaxResponseHeaderBytes: 64 << 10,
+	}
+}
+
+// proxy keeps loopback direct: a proxy that sees 127.0.0.1 means its own.
+func proxy(r *http.Request) (*url.URL, error) {
+	if IsLoopback(r.URL.Hostname()) {
+		return nil, nil
+	}
+	through, err := http.ProxyFromEnvironment(r)
+	if err != nil {
+		return nil, &ProxyError{} // the error quotes the variable, password included
+	}
+	return through, nil
+}
+
+func proxyAnswer(_ context.Context, proxy *url.URL, _ *http.Request, answer *http.Response) error {
+	if answer.StatusCode != http.StatusOK {
+		return &ProxyError{Proxy: proxy.Host, Status: answer.StatusCode}
+	}
+	return nil
+}

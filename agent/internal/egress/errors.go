@@ -1,0 +1,53 @@
+package egress
+
+import "fmt"
+
+// PlaintextError says that a request would have left the machine without TLS.
+// Nothing was sent.
+type PlaintextError struct{ Host string }
+
+func (e *PlaintextError) Error() string {
+	return fmt.Sprintf("refused to send to %s without TLS", e.Host)
+}
+
+// RedirectError says that the server wanted the request sent elsewhere. It was not.
+type RedirectError struct {
+	From   string
+	Status int
+	To     string // the origin, "" if the server named none
+}
+
+func (e *RedirectError) Error() string {
+	if e.To == "" {
+		return fmt.Sprintf("%s answered with a redirect (%d), which is not followed", e.From, e.Status)
+	}
+	return fmt.Sprintf("%s answered with a redirect (%d) to %s, which is not followed", e.From, e.Status, e.To)
+}
+
+// TooLargeError says that an answer had more than MaxBody bytes; the rest was
+// not read.
+type TooLargeError struct{ Host string }
+
+func (e *TooLargeError) Error() string {
+	return fmt.Sprintf("the answer of %s is larger than 1 MiB", e.Host)
+}
+
+// GarbledError says that what came back is not HTTP. What it was is left out on
+// purpose.
+type GarbledError struct{ Host string }
+
+func (e *GarbledError) Error() string { return fmt.Sprintf("the answer of %s is not HTTP", e.Host) }
+
+// ProxyError says that the proxy of the environment did not let the connection
+// through, or is none.
+type ProxyError struct {
+	Proxy  string // host and port; "" if the environment's value is not an address
+	Status int
+}
+
+func (e *ProxyError) Error() string {
+	if e.Proxy == "" {
+		return "the proxy that the environment names is not an address"
+	}
+	return fmt.Sprintf("the proxy %s refused the connection (%d)", e.Proxy, e.Status)
+}

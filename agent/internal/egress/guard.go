@@ -1,0 +1,120 @@
+package egress
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"syscall"
+)
+
+// guard is the RoundTripper of a client: it decides what may leave and cleans
+// what comes back.
+type guard struct {
+	secure, plain *http.Transport
+	userAgent     string
+}
+
+// redirects are the status codes that ask for another request (RFC 9110 §15.4).
+var redirects = []int{301, 302, 303, 307, 308}
+
+func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
+	way, err := g.way(r)
+	if err != nil {
+		if r.Body != nil {
+			r.Body.Close() // a RoundTripper closes the body whatever happens
+		}
+		return nil, err
+	}
+	if g.userAgent != "" && r.Header.Get("User-Agent") == "" {
+		r = r.Clone(r.Context())
+		r.Header.Set("User-Agent", g.userAgent)
+	}
+	answer, err := way.RoundTrip(r)
+	if err != nil {
+		return nil, clean(err, r.URL.Host)
+	}
+	if slices.Contains(redirects, answer.StatusCode) {
+		answer.Body.Close()
+		return nil, &RedirectError{From: r.URL.Host, Status: answer.StatusCode, To: destination(answer)}
+	}
+	answer.Body = &body{ReadCloser: http.MaxBytesReader(nil, answer.Body, MaxBody), host: r.URL.Host}
+	return answer, nil
+}
+
+func (g *guard) CloseIdleConnections() {
+	g.secure.CloseIdleConnections()
+	g.plain.CloseIdleConnections()
+}
+
+// way is the transport that a request may take.
+func (g *guard) way(r *http.Request) (*http.Transport, error) {
+	switch {
+	case r.URL.Scheme == "https":
+		return g.secure, nil
+	case r.URL.Scheme == "http" && IsLoopback(r.URL.Hostname()):
+		return g.plain, nil
+	}
+	return nil, &PlaintextError{Host: r.URL.Host}
+}
+
+// loopbackOnly is a net.Dialer's Control: it sees the address that a name was
+// resolved to, before anything is sent there.
+func loopbackOnly(_, address string, _ syscall.RawConn) error {
+	to, err := netip.ParseAddrPort(address)
+	if err != nil || !to.Addr().Unmap().IsLoopback() {
+		return &PlaintextError{Host: address}
+	}
+	return nil
+}
+
+// destination is the origin a redirect points to, or "" if it names none.
+func destination(answer *http.Response) string {
+	to, err := answer.Location()
+	if err != nil || to.Host == "" {
+		return ""
+	}
+	return Origin(to)
+}
+
+// body ends at MaxBody and keeps the server's text out of its errors.
+type body struct {
+	io.ReadCloser
+	host string
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == nil || err == io.EOF {
+		return n, err
+	}
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		return n, &TooLargeError{Host: b.host}
+	}
+	return n, clean(err, b.host)
+}
+
+// clean lets errors pass whose text is ours or the system's. net/http has others,
+// without types, that quote what the server sent: they become *GarbledError.
+func clean(err error, host string) error {
+	var (
+		plaintext *PlaintextError
+		proxy     *ProxyError
+		network   net.Error
+		system    syscall.Errno
+	)
+	switch {
+	case errors.As(err, &plaintext):
+		return plaintext
+	case errors.As(err, &proxy):
+		return proxy
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded),
+		errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF),
+		errors.As(err, &network), errors.As(err, &system), untrusted(err), isTLS(err):
+		return err
+	}
+	return &GarbledError{Host: host}
+}
