@@ -1,0 +1,116 @@
+package orchestratortest
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// routes is the whole server: Identity's part, then Orchestrator's.
+func (s *Server) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+discoveryPath, s.discovery)
+	mux.HandleFunc("GET "+jwksPath, s.jwks)
+	mux.HandleFunc("POST "+tokenPath, s.token)
+
+	orch := "/" + s.Org + "/" + s.Tenant + "/orchestrator_"
+	mux.HandleFunc("GET /orchestrator_/api/status/version", s.version)
+	mux.HandleFunc("GET "+orch+"/api/Status/Get", s.status)
+	mux.HandleFunc("GET "+orch+"/odata/Folders", s.with("OR.Folders.Read", s.folders))
+	mux.HandleFunc("GET "+orch+"/odata/Users/UiPath.Server.Configuration.OData.GetCurrentUser", s.with("OR.Users.Read", s.currentUser))
+	mux.HandleFunc("GET "+orch+"/api/clientsecrets/{key}", s.with("OR.Machines.Read", s.listSecrets))
+	mux.HandleFunc("POST "+orch+"/api/clientsecrets/{key}", s.with("OR.Machines.Write", s.makeSecret))
+	mux.HandleFunc("DELETE "+orch+"/api/clientsecrets/{id}", s.with("OR.Machines.Write", s.deleteSecret))
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		fail(w, http.StatusNotFound, 1002, "There is nothing at this address.")
+	})
+	return mux
+}
+
+type handler func(w http.ResponseWriter, r *http.Request, c claims)
+
+// with lets a request through whose bearer token is ours, has not expired and
+// has the scope. A machine's token may read folders and nothing else here.
+func (s *Server) with(scope string, next handler) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+		c, ok := s.keys.verify(token)
+		now := s.now().Unix()
+		if !ok || !strings.EqualFold(scheme, "Bearer") || c.Issuer != s.Identity || now >= c.Expires || now < c.NotBefore {
+			fail(w, http.StatusUnauthorized, 0, "You are not authenticated! Error code: 0")
+			return
+		}
+		robot := scope == "OR.Folders.Read" && covers(c.Scope, machineScope)
+		if !robot && !covers(c.Scope, scope) {
+			fail(w, http.StatusForbidden, 0, "You are not authorized! Error code: 0")
+			return
+		}
+		next(w, r, c)
+	}
+}
+
+func (s *Server) version(w http.ResponseWriter, r *http.Request) {
+	reply(w, http.StatusOK, map[string]string{"version": "2025.10.0", "deployment": "ServiceFabric"})
+}
+
+func (s *Server) status(w http.ResponseWriter, r *http.Request) {
+	reply(w, http.StatusOK, map[string]any{"status": "OK"})
+}
+
+func (s *Server) folders(w http.ResponseWriter, r *http.Request, _ claims) {
+	reply(w, http.StatusOK, map[string]any{
+		"@odata.context": s.Orchestrator + "/odata/$metadata#Folders",
+		"@odata.count":   1,
+		"value":          []map[string]any{{"Id": 1, "DisplayName": "Shared", "FullyQualifiedName": "Shared"}},
+	})
+}
+
+func (s *Server) currentUser(w http.ResponseWriter, r *http.Request, c claims) {
+	reply(w, http.StatusOK, map[string]any{"UserName": c.ClientID, "TenancyName": s.Tenant, "Id": 1})
+}
+
+// secretRecord is a client secret as the administration answers it; the secret
+// itself is there only in the answer to the POST that made it.
+type secretRecord struct {
+	ID      int64     `json:"id"`
+	Secret  *string   `json:"secret"`
+	Created time.Time `json:"creationTime"`
+}
+
+func (s *Server) listSecrets(w http.ResponseWriter, r *http.Request, _ claims) {
+	secrets, ok := s.secretsOf(r.PathValue("key"))
+	if !ok {
+		fail(w, http.StatusNotFound, 1002, "Machine does not exist.")
+		return
+	}
+	list := make([]secretRecord, 0, len(secrets))
+	for _, k := range secrets {
+		list = append(list, secretRecord{ID: k.id, Created: k.created.UTC()})
+	}
+	reply(w, http.StatusOK, list)
+}
+
+func (s *Server) makeSecret(w http.ResponseWriter, r *http.Request, _ claims) {
+	key := r.PathValue("key")
+	if _, ok := s.secretsOf(key); !ok {
+		fail(w, http.StatusNotFound, 1002, "Machine does not exist.")
+		return
+	}
+	made := s.AddSecret(key, "")
+	reply(w, http.StatusCreated, secretRecord{ID: made.SecretID, Secret: &made.Secret, Created: s.now().UTC()})
+}
+
+func (s *Server) deleteSecret(w http.ResponseWriter, r *http.Request, _ claims) {
+	id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
+	if err != nil || !s.RemoveSecret(id) {
+		fail(w, http.StatusNotFound, 1002, "Client secret does not exist.")
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// fail answers in Orchestrator's shape.
+func fail(w http.ResponseWriter, status, code int, message string) {
+	reply(w, status, map[string]any{"message": message, "errorCode": code, "resourceIds": nil})
+}
