@@ -1,0 +1,67 @@
+package api_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"keytender/agent/api"
+)
+
+func TestSocketIsLookedForInOrder(t *testing.T) {
+	if _, err := os.Lstat(api.MachineSocket); err == nil {
+		t.Fatalf("this machine has an agent of its own at %s", api.MachineSocket)
+	}
+	run := t.TempDir()
+	t.Setenv("XDG_RUNTIME_DIR", run)
+	t.Setenv("KEYTENDER_SOCKET", "")
+	own := filepath.Join(run, "keytender", "keytender.sock")
+
+	if got := api.FindSocket(""); got != own {
+		t.Errorf("none there: %s", got)
+	}
+	if err := os.MkdirAll(filepath.Dir(own), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(own, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := api.FindSocket(""); got != own {
+		t.Errorf("the user's own: %s", got)
+	}
+	t.Setenv("KEYTENDER_SOCKET", "/from/the/variable.sock")
+	if got := api.FindSocket(""); got != "/from/the/variable.sock" {
+		t.Errorf("the variable: %s", got)
+	}
+	if got := api.FindSocket("/said/so.sock"); got != "/said/so.sock" {
+		t.Errorf("said: %s", got)
+	}
+}
+
+func TestDirectoriesOfAUser(t *testing.T) {
+	t.Setenv("XDG_RUNTIME_DIR", "relative") // the XDG specification has it ignored
+	t.Setenv("XDG_STATE_HOME", "relative")
+	t.Setenv("HOME", "/home/robot1")
+	if got := api.UserStateDir(); got != "/home/robot1/.local/state/keytender" {
+		t.Error(got)
+	}
+	if got := api.UserRuntimeDir(); !filepath.IsAbs(got) {
+		t.Error(got)
+	}
+	t.Setenv("XDG_STATE_HOME", "/state")
+	t.Setenv("XDG_RUNTIME_DIR", "/run/user/7")
+	if a, b := api.UserStateDir(), api.UserRuntimeDir(); a != "/state/keytender" || b != "/run/user/7/keytender" {
+		t.Error(a, b)
+	}
+}
+
+func TestAdminSocketHasItsPlace(t *testing.T) {
+	for workload, admin := range map[string]string{
+		api.MachineSocket:                         api.MachineAdminSocket,
+		"/run/user/1000/keytender/keytender.sock": "/run/user/1000/keytender/admin.sock",
+	} {
+		if got := api.AdminSocketFor(workload); got != admin {
+			t.Errorf("%s: %s", workload, got)
+		}
+	}
+}
