@@ -1,0 +1,80 @@
+package agent
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"keytender/agent/api"
+)
+
+// catalog is every profile that is live: declared and paired. It is never
+// changed; a new one takes its place.
+type catalog struct {
+	profiles map[string]*profile
+	standard string // the profile of requests that name none, or ""
+}
+
+// newCatalog merges what config.yaml declares with what the state holds. The
+// same name in both is an error: nobody could tell which one serves.
+func newCatalog(c Config, pairedOnes []*profile) (*catalog, error) {
+	made := &catalog{profiles: map[string]*profile{}, standard: c.DefaultProfile}
+	for name, config := range c.Profiles {
+		p, _, err := declared(name, config, c)
+		if err != nil {
+			return nil, fmt.Errorf("profile %q: %w", name, err)
+		}
+		made.profiles[name] = p
+	}
+	for _, p := range pairedOnes {
+		if _, taken := made.profiles[p.Name]; taken {
+			return nil, fmt.Errorf(`profile %q is declared in config.yaml and paired as well: remove it from config.yaml, or move its state away with "keytender unpair %s"`, p.Name, p.Name)
+		}
+		made.profiles[p.Name] = p
+	}
+	if made.standard == "" && len(made.profiles) == 1 {
+		for name := range made.profiles {
+			made.standard = name
+		}
+	}
+	return made, nil
+}
+
+// names are the profiles in order.
+func (c *catalog) names() []string { return slices.Sorted(maps.Keys(c.profiles)) }
+
+// pick is the profile of a request: the one it names, or the default.
+func (c *catalog) pick(name string) (*profile, error) {
+	if name == "" {
+		name = c.standard
+	}
+	if p, ok := c.profiles[name]; ok {
+		return p, nil
+	}
+	switch {
+	case len(c.profiles) == 0:
+		return nil, &api.Error{Code: api.NotPaired, Description: "no profile is paired", Hint: `run "keytender pair NAME --kind robot --url URL --client-id ID"`, Profile: name}
+	case name == "":
+		return nil, &api.Error{Code: api.InvalidRequest, Description: "there are several profiles and no default_profile", Hint: "name one of " + strings.Join(c.names(), ", "), Field: "profile"}
+	default:
+		return nil, &api.Error{Code: api.NotPaired, Description: fmt.Sprintf("profile %q is not paired", name), Hint: fmt.Sprintf(`run "keytender pair %s", or name one of %s`, name, strings.Join(c.names(), ", ")), Profile: name}
+	}
+}
+
+// changed are the names of profiles that are not the same in both catalogs.
+func (c *catalog) changed(old *catalog) []string {
+	names := map[string]bool{}
+	for name, p := range c.profiles {
+		was, ok := old.profiles[name]
+		if !ok || !p.same(was) || p.Entry != was.Entry || p.Found != was.Found {
+			names[name] = true
+		}
+	}
+	for name := range old.profiles {
+		if _, ok := c.profiles[name]; !ok {
+			names[name] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
+}

@@ -1,0 +1,48 @@
+package agent
+
+import (
+	"errors"
+	"syscall"
+
+	"keytender/agent/api"
+	"keytender/agent/internal/door"
+	"keytender/agent/internal/session"
+)
+
+// explain is what people and programs are told of an error: the agent's own
+// cases here, everything else by the doors' table.
+func explain(err error) *api.Error {
+	if e, ok := errors.AsType[*fieldError](err); ok {
+		return &api.Error{Code: api.InvalidRequest, Field: e.field, Description: e.err.Error(), Hint: "mend " + e.field + " and try again"}
+	}
+	if e, ok := errors.AsType[*otherOriginError](err); ok {
+		return &api.Error{Code: api.ProviderRefused, Description: e.Error() + ": nothing was sent",
+			Hint: `if the new address is right, give the secret for it: pair again, or run "keytender secret set NAME"`}
+	}
+	if errors.Is(err, errForeignEntry) {
+		return &api.Error{Code: api.StoreUnavailable, Description: err.Error(), Hint: `give the secret again: run "keytender secret set NAME"`}
+	}
+	switch {
+	case errors.Is(err, session.ErrForgotten), errors.Is(err, session.ErrClosed):
+		return &api.Error{Code: api.Unavailable, Description: err.Error(), Hint: "ask again in a second", RetryAfter: 1}
+	case errors.Is(err, session.ErrFull):
+		return &api.Error{Code: api.SlowDown, Description: err.Error(), Hint: "ask for fewer different scopes", RetryAfter: 60}
+	}
+	said := door.Explain(err)
+	if what, todo := ofDisk(err); what != "" && said.Code == api.StoreUnavailable {
+		said.Description, said.Hint = said.Description+" ("+what+")", todo
+	}
+	return said
+}
+
+// ofDisk is what the system says of a disk that takes nothing, which a store
+// on it does not tell.
+func ofDisk(err error) (what, todo string) {
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return "no space left on its disk", "free space there and try again"
+	case errors.Is(err, syscall.EROFS):
+		return "its disk is read-only", "make it writable and try again"
+	}
+	return "", ""
+}

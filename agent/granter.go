@@ -1,0 +1,202 @@
+package agent
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"keytender/agent/api"
+	"keytender/agent/internal/audit"
+	"keytender/agent/internal/identity"
+	"keytender/agent/internal/session"
+	"keytender/vault"
+)
+
+// clientCredentials is the grant of RFC 6749 section 4.4.
+const clientCredentials = "client_credentials"
+
+// granter turns a profile's secret into grants: it reads the secret from its
+// store when it is needed, finds the Identity Server, asks, and records.
+type granter struct {
+	catalog  *atomic.Pointer[catalog]
+	stores   *stores
+	identity *atomic.Pointer[identity.Client]
+	audit    *audit.Log
+	markKey  []byte // of the HMAC by which secrets are compared
+
+	mu      sync.Mutex
+	found   map[string]endpoint // where declared profiles send their secret
+	refused map[string]refusedSecret
+}
+
+// refusedSecret is a secret that Identity has called wrong, by its HMAC.
+type refusedSecret struct {
+	mark string
+	err  error
+}
+
+// grant gets one token for a session. No record, no token.
+func (g *granter) grant(ctx context.Context, key session.Key) (identity.Grant, error) {
+	p := g.catalog.Load().profiles[key.Profile]
+	if p == nil {
+		return identity.Grant{}, &api.Error{Code: api.NotPaired, Description: key.Profile + " is not paired any more", Profile: key.Profile}
+	}
+	granted, err := g.ask(ctx, p, key)
+	return granted, g.record(p, key, granted, err)
+}
+
+func (g *granter) record(p *profile, key session.Key, granted identity.Grant, failed error) error {
+	record := audit.Record{Event: "grant", UID: -1, Profile: p.Name, Scopes: key.Scopes}
+	if failed == nil {
+		record.Fingerprint = session.Fingerprint(granted.Access)
+	} else {
+		said := explain(failed)
+		record.Event, record.Code, record.Detail = "grant_failed", string(said.Code), said.ProviderError
+	}
+	return errors.Join(failed, g.audit.Append(record))
+}
+
+// ask reads the secret and asks Identity, once more if the secret in the
+// store has changed by the time Identity has refused it. A secret that was
+// refused is not sent again.
+func (g *granter) ask(ctx context.Context, p *profile, key session.Key) (identity.Grant, error) {
+	to, err := g.endpoint(ctx, p)
+	if err != nil {
+		return identity.Grant{}, err
+	}
+	for tries := 0; ; tries++ {
+		held, err := g.credential(ctx, p)
+		if err != nil {
+			return identity.Grant{}, err
+		}
+		mark := g.mark(held.secret)
+		if err := g.refusal(p.Name, mark); err != nil {
+			return identity.Grant{}, err
+		}
+		granted, err := g.send(ctx, p, key, to, held)
+		if !wrongSecret(err) {
+			return granted, err
+		}
+		g.refuse(p.Name, mark, err)
+		if tries > 0 {
+			return identity.Grant{}, err
+		}
+	}
+}
+
+// send presents the secret, if it was given for where it would go.
+func (g *granter) send(ctx context.Context, p *profile, key session.Key, to endpoint, held credential) (identity.Grant, error) {
+	if err := held.mayGoTo(to.TokenEndpoint); err != nil {
+		return identity.Grant{}, err
+	}
+	granted, err := g.identity.Load().ClientCredentials(ctx, identity.Request{
+		TokenEndpoint: to.TokenEndpoint,
+		ClientID:      p.ClientID,
+		Secret:        held.secret,
+		Scopes:        strings.Fields(key.Scopes),
+		Audience:      key.Audience,
+		Lifetime:      p.lifetime,
+	})
+	if failed, ok := errors.AsType[*identity.Error](err); ok && failed.Kind == identity.Broken {
+		g.forgetEndpoint(p.Name)
+	}
+	return granted, err
+}
+
+// credential reads what rests in the profile's store.
+func (g *granter) credential(ctx context.Context, p *profile) (credential, error) {
+	store, err := g.stores.get(p.Store)
+	if err != nil {
+		return credential{}, err
+	}
+	stored, err := store.Get(ctx, p.Entry)
+	if errors.Is(err, vault.ErrNotFound) {
+		return credential{}, &api.Error{Code: api.NotPaired, Profile: p.Name, Description: p.Name + " has no secret in " + store.String(),
+			Hint: `run "keytender secret set ` + p.Name + `"`}
+	}
+	if err != nil {
+		return credential{}, err
+	}
+	return openCredential(stored)
+}
+
+// endpoint is where the profile's secret goes: what its pairing found, else
+// what discovery finds, asked once.
+func (g *granter) endpoint(ctx context.Context, p *profile) (endpoint, error) {
+	if p.Found.TokenEndpoint != "" {
+		return p.Found, nil
+	}
+	g.mu.Lock()
+	known, ok := g.found[p.Name]
+	g.mu.Unlock()
+	if ok {
+		return known, nil
+	}
+	resolved, err := g.resolve(ctx, p)
+	if err != nil {
+		return endpoint{}, err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	found := endpoint{Issuer: resolved.Issuer, TokenEndpoint: resolved.TokenEndpoint, Step: resolved.Step}
+	g.found[p.Name] = found
+	return found, nil
+}
+
+// resolve asks where the profile's Identity Server is.
+func (g *granter) resolve(ctx context.Context, p *profile) (identity.Resolution, error) {
+	return g.identity.Load().Resolve(ctx, identity.Question{
+		Orchestrator:  p.address,
+		Identity:      p.Identity,
+		TokenEndpoint: p.TokenEndpoint,
+		Grant:         clientCredentials,
+		AuthConfig:    (*identity.AuthConfig)(p.AuthConfig),
+	})
+}
+
+// forget drops what is remembered of a profile.
+func (g *granter) forget(name string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.found, name)
+	delete(g.refused, name)
+}
+
+func (g *granter) forgetEndpoint(name string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.found, name)
+}
+
+func (g *granter) refusal(name, mark string) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if before, ok := g.refused[name]; ok && hmac.Equal([]byte(before.mark), []byte(mark)) {
+		return before.err
+	}
+	return nil
+}
+
+func (g *granter) refuse(name, mark string, err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.refused[name] = refusedSecret{mark, err}
+}
+
+// mark tells two secrets apart without keeping either.
+func (g *granter) mark(s vault.Secret) string {
+	h := hmac.New(sha256.New, g.markKey)
+	h.Write([]byte(s.Reveal()))
+	return string(h.Sum(nil))
+}
+
+// wrongSecret reports whether Identity may have refused for the secret's sake.
+// Some servers refuse without a code (RFC 6749 section 5.2 wants one).
+func wrongSecret(err error) bool {
+	failed, ok := errors.AsType[*identity.Error](err)
+	return ok && failed.Kind == identity.Refused && (failed.Code == "invalid_client" || failed.Code == "")
+}

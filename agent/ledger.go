@@ -1,0 +1,118 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"keytender/agent/api"
+	"keytender/agent/internal/state"
+)
+
+// ledger is what the agent's state knows: the paired profiles, and the
+// entries in stores that belong to none. Every change is one atomic write.
+type ledger struct {
+	dir  *state.Dir
+	held ledgerState
+}
+
+type ledgerState struct {
+	Profiles []*profile `json:"profiles"`
+	Orphans  []orphan   `json:"orphans,omitempty"`
+}
+
+// orphan is an entry in a store that is to be removed.
+type orphan struct {
+	Store string `json:"store"`
+	Entry string `json:"entry"`
+}
+
+// openLedger reads the paired profiles from the state.
+func openLedger(dir *state.Dir) (*ledger, error) {
+	l := &ledger{dir: dir}
+	if err := dir.Load("profiles", &l.held); err != nil {
+		return nil, err
+	}
+	for _, p := range l.held.Profiles {
+		p.Source = api.SourcePaired
+		if err := p.settle(); err != nil {
+			return nil, fmt.Errorf("read the paired profile %q: %w", p.Name, err)
+		}
+	}
+	return l, nil
+}
+
+// expect lists an entry that is about to be made as one to be removed, until
+// put makes it belong to a profile.
+func (l *ledger) expect(store, entry string) error {
+	return l.save(ledgerState{l.held.Profiles, append(slices.Clone(l.held.Orphans), orphan{store, entry})})
+}
+
+// put makes p live in the place of the profile of its name, whose entry
+// becomes an orphan.
+func (l *ledger) put(p *profile) error {
+	next := l.without(p.Name)
+	next.Profiles = append(next.Profiles, p)
+	next.Orphans = slices.DeleteFunc(next.Orphans, func(o orphan) bool { return o.Entry == p.Entry })
+	return l.save(next)
+}
+
+// remove takes p out; its entry becomes an orphan.
+func (l *ledger) remove(p *profile) error { return l.save(l.without(p.Name)) }
+
+func (l *ledger) without(name string) ledgerState {
+	next := ledgerState{Orphans: slices.Clone(l.held.Orphans)}
+	for _, p := range l.held.Profiles {
+		if p.Name == name {
+			next.Orphans = append(next.Orphans, orphan{p.Store, p.Entry})
+			continue
+		}
+		next.Profiles = append(next.Profiles, p)
+	}
+	return next
+}
+
+// sweep removes the orphans from their stores and returns the entries of
+// those whose store did not answer; they are tried again at the next sweep.
+func (l *ledger) sweep(ctx context.Context, stores *stores) (left []string) {
+	var kept []orphan
+	for _, o := range l.held.Orphans {
+		store, err := stores.get(o.Store)
+		if err == nil {
+			err = store.Delete(ctx, o.Entry)
+		}
+		if err != nil {
+			kept = append(kept, o)
+			left = append(left, o.Entry)
+		}
+	}
+	if len(kept) < len(l.held.Orphans) {
+		// Not saved: the same orphans are swept again, which changes nothing.
+		_ = l.save(ledgerState{l.held.Profiles, kept})
+	}
+	return left
+}
+
+func (l *ledger) save(next ledgerState) error {
+	if err := l.dir.Save("profiles", next); err != nil {
+		return &api.Error{Code: api.StoreUnavailable, Description: "the agent's state cannot be written (" + err.Error() + ")",
+			Hint: "free space in its directory, or make it writable, and try again; nothing was changed"}
+	}
+	l.held = next
+	return nil
+}
+
+// dropMemory takes out the profiles whose secret was in memory, and with it
+// ended with the agent that held it.
+func (l *ledger) dropMemory() error {
+	next := ledgerState{Orphans: l.held.Orphans}
+	for _, p := range l.held.Profiles {
+		if !p.InMemory {
+			next.Profiles = append(next.Profiles, p)
+		}
+	}
+	if len(next.Profiles) == len(l.held.Profiles) {
+		return nil
+	}
+	return l.save(next)
+}

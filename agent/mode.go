@@ -1,0 +1,88 @@
+package agent
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"keytender/agent/api"
+)
+
+// Mode is for whom an agent runs.
+type Mode string
+
+// The two modes.
+const (
+	User    Mode = "user"    // one person's desktop, as that person
+	Machine Mode = "machine" // unattended robots and many users, as a system service
+)
+
+// ParseMode reads a mode as it is written on the command line.
+func ParseMode(s string) (Mode, error) {
+	switch m := Mode(s); m {
+	case User, Machine:
+		return m, nil
+	}
+	return "", fmt.Errorf("mode %q: there are two modes, user and machine", s)
+}
+
+// ConfigPath is where config.yaml of a mode is looked for.
+func ConfigPath(m Mode) string {
+	if m == Machine {
+		return machinePath("/etc/keytender/config.yaml", "config.yaml")
+	}
+	dir, err := os.UserConfigDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(dir, "keytender", "config.yaml")
+}
+
+// StateDir is where the state of a mode is kept.
+func StateDir(m Mode) string {
+	if m == Machine {
+		return machinePath("/var/lib/keytender", "state")
+	}
+	return api.UserStateDir()
+}
+
+// machinePath is unix, or name in the vendor folder of other systems.
+func machinePath(unix, name string) string {
+	switch runtime.GOOS {
+	case "windows":
+		return filepath.Join(os.Getenv("ProgramData"), "Keytender", name)
+	case "darwin":
+		return filepath.Join("/Library/Application Support/Keytender", name)
+	default:
+		return unix
+	}
+}
+
+// socketFor is the workload socket of a mode.
+func socketFor(m Mode) string {
+	if m == Machine {
+		return api.MachineSocket
+	}
+	return filepath.Join(api.UserRuntimeDir(), "keytender.sock")
+}
+
+// defaultTCP is where the TCP door listens when config.yaml does not say.
+func defaultTCP(m Mode) string {
+	if m == Machine {
+		return "127.0.0.1:15398"
+	}
+	return "127.0.0.1:0"
+}
+
+// defaultStore is the store of profiles that name none.
+func defaultStore(m Mode, ephemeral bool) StoreConfig {
+	switch {
+	case ephemeral:
+		return StoreConfig{URL: "memory:"}
+	case m == Machine && runtime.GOOS != "windows":
+		return StoreConfig{URL: "sealed:"}
+	default:
+		return StoreConfig{URL: "keyring:"}
+	}
+}
