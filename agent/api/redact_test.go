@@ -3,7 +3,6 @@ package api_test
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -62,7 +61,7 @@ func mustHide(t *testing.T, how string, printed ...string) {
 
 // panicked is what a program shows that panics with v.
 func panicked(v any) (text string) {
-	defer func() { text = fmt.Sprint(errors.New(fmt.Sprintf("panic: %v", recover()))) }()
+	defer func() { text = fmt.Sprint(fmt.Errorf("panic: %v", recover())) }()
 	panic(v)
 }
 
