@@ -83,6 +83,25 @@ func TestFaultWhilePairing(t *testing.T) {
 	}
 }
 
+func TestTokenEndpointElsewhereWantsAPerson(t *testing.T) {
+	s, elsewhere, r := orchestratorOf(t), orchestratorOf(t), start(t, "")
+	other := elsewhere.Identity + tokenPath
+	s.Fault(discoveryPath, orchestratortest.Fault{Edit: orchestratortest.Set("token_endpoint", other)})
+	p := s.pairing()
+	p.Identity, p.ClientID, p.Secret = s.Identity, elsewhere.robot.ID, elsewhere.robot.Secret
+	_, _, err := r.pairing(t, p)
+	if e := failsWith(t, err, api.InvalidRequest); e.TokenEndpoint != other || e.Field != "token_endpoint" {
+		t.Errorf("got %+v, want the endpoint to confirm", e)
+	}
+	if n := elsewhere.Requests(""); n != 0 {
+		t.Fatalf("%d requests were sent before anybody confirmed", n)
+	}
+	p.TokenEndpoint = other
+	if result := r.mustPair(t, p); result.TokenEndpoint != other {
+		t.Errorf("the secret went to %s", result.TokenEndpoint)
+	}
+}
+
 func TestAwkwardExpiryIsUnderstood(t *testing.T) {
 	cases := map[string]orchestratortest.Fault{
 		"quoted":  {Edit: orchestratortest.Set("expires_in", "3600")},

@@ -115,7 +115,7 @@ func (g *granter) credential(ctx context.Context, p *profile) (credential, error
 	}
 	stored, err := store.Get(ctx, p.Entry)
 	if errors.Is(err, vault.ErrNotFound) {
-		return credential{}, &api.Error{Code: api.NotPaired, Profile: p.Name, Description: p.Name + " has no secret in " + store.String(),
+		return credential{}, &api.Error{Code: api.NotPaired, Profile: p.Name, Description: p.Name + " has no secret in the store " + store.name,
 			Hint: `run "keytender secret set ` + p.Name + `"`}
 	}
 	if err != nil {

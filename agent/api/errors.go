@@ -10,7 +10,8 @@ type Error struct {
 	Description   string `json:"error_description,omitempty"`
 	Hint          string `json:"hint,omitempty"` // what to do, as a phrase
 	Profile       string `json:"profile,omitempty"`
-	Field         string `json:"field,omitempty"` // the input to mend, in pairing
+	Field         string `json:"field,omitempty"`          // the input to mend, in pairing
+	TokenEndpoint string `json:"token_endpoint,omitempty"` // to be confirmed by a person, see Pairing
 	Prompt        string `json:"prompt,omitempty"`
 	Ruling        string `json:"ruling,omitempty"`
 	RetryAfter    int    `json:"retry_after,omitempty"`    // seconds

@@ -55,7 +55,7 @@ func ofPolicy(err error) *api.Error {
 // to what RFC 6749 lets a code be, and never its words.
 func ofIdentity(err error) *api.Error {
 	if other, ok := errors.AsType[*identity.UnconfirmedError](err); ok {
-		return &api.Error{Code: api.InvalidRequest, Field: "token_endpoint",
+		return &api.Error{Code: api.InvalidRequest, Field: "token_endpoint", TokenEndpoint: other.TokenEndpoint,
 			Description: "the Identity Server names a token endpoint on another origin: " + other.TokenEndpoint,
 			Hint:        "if the secret may be sent there, confirm it: --token-endpoint " + other.TokenEndpoint}
 	}

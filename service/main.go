@@ -1,0 +1,21 @@
+// Keytender tends the keys so that robots never hold them. This program is
+// the agent ("keytender run") and everything that people and scripts ask of
+// it; its commands reach a running agent through its two sockets, with
+// keytender/agent/api.
+//
+//	args ─► program.tree ─► one command a file ─► api.Client / api.Admin ─► agent
+//	                                  └─ run, demo ─► agent.Open
+package main
+
+import (
+	"context"
+	"os"
+)
+
+// version is set by the linker: -ldflags "-X main.version=0.1.0".
+var version = ""
+
+func main() {
+	p := &program{in: os.Stdin, out: os.Stdout, errs: os.Stderr}
+	os.Exit(p.execute(context.Background(), os.Args[1:]))
+}

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"keytender/agent/api"
+)
+
+// pairingFile is the JSON of "keytender pair --from": a pairing without its
+// secret, which stands in a file of its own.
+type pairingFile struct {
+	Version       int               `json:"version"`
+	Name          string            `json:"name"`
+	Kind          string            `json:"kind"`
+	URL           string            `json:"url"`
+	ClientID      string            `json:"client_id"`
+	Identity      string            `json:"identity"`
+	TokenEndpoint string            `json:"token_endpoint"`
+	Edition       string            `json:"edition"`
+	Scopes        []string          `json:"scopes"`
+	Store         string            `json:"store"`
+	Settings      map[string]string `json:"settings"`
+	SecretFile    string            `json:"secret_file"` // relative to the pairing file
+}
+
+// readPairingFile reads the pairing at path, and where its secret is.
+func readPairingFile(path string) (pairing api.Pairing, secretFile string, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return pairing, "", doing("read the pairing file", err)
+	}
+	defer f.Close()
+	read, err := parsePairing(f)
+	if err != nil {
+		return pairing, "", doing("read the pairing file", &api.Error{Code: api.InvalidRequest, Description: path + ": " + err.Error()})
+	}
+	secretFile = read.SecretFile
+	if secretFile != "" && !filepath.IsAbs(secretFile) {
+		secretFile = filepath.Join(filepath.Dir(path), secretFile)
+	}
+	return api.Pairing{
+		Version: read.Version, Name: read.Name, Kind: read.Kind, URL: read.URL, ClientID: read.ClientID,
+		Identity: read.Identity, TokenEndpoint: read.TokenEndpoint, Edition: read.Edition,
+		Scopes: read.Scopes, Store: read.Store, Settings: read.Settings,
+	}, secretFile, nil
+}
+
+// parsePairing reads one pairing and refuses whatever it does not know: a
+// misspelt field that is passed over would pair something else than was meant.
+func parsePairing(r io.Reader) (pairingFile, error) {
+	var read pairingFile
+	d := json.NewDecoder(io.LimitReader(r, 1<<20))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&read); err != nil {
+		return read, pairingError(err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return read, errors.New("there is something behind the pairing: one file, one pairing")
+	}
+	if read.Version != api.Version {
+		return read, fmt.Errorf(`"version" is %d: this keytender reads version %d`, read.Version, api.Version)
+	}
+	return read, nil
+}
+
+// pairingError is err without any of the file's values, one of which may be a
+// secret that does not belong there.
+func pairingError(err error) error {
+	syntax, isSyntax := errors.AsType[*json.SyntaxError](err)
+	wrong, isType := errors.AsType[*json.UnmarshalTypeError](err)
+	_, field, isUnknown := strings.Cut(err.Error(), "unknown field ")
+	switch {
+	case isSyntax:
+		return fmt.Errorf("no JSON from byte %d on", syntax.Offset)
+	case isType && wrong.Field == "":
+		return errors.New("no JSON object")
+	case isType:
+		return fmt.Errorf("field %q has the wrong type: write a %s", wrong.Field, jsonType(wrong.Type.Kind().String()))
+	case isUnknown && field == `"secret"`:
+		return errors.New(`a pairing file holds no secret: write "secret_file" with the path of a file that does`)
+	case isUnknown:
+		return fmt.Errorf("unknown field %s", field)
+	default:
+		return errors.New("the file ends too early")
+	}
+}
+
+func jsonType(kind string) string {
+	switch kind {
+	case "int":
+		return "number"
+	case "slice":
+		return "list"
+	case "map":
+		return "object"
+	default:
+		return kind
+	}
+}

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"context"
+
+	"keytender/agent/api"
+
+	"github.com/spf13/cobra"
+)
+
+func (p *program) secretCommand() *cobra.Command {
+	return group(&cobra.Command{
+		Use:     "secret",
+		Short:   "Change the secret of a profile",
+		Example: "  keytender secret set invoices",
+	}, p.secretSetCommand())
+}
+
+func (p *program) secretSetCommand() *cobra.Command {
+	var source secretSource
+	c := &cobra.Command{
+		Use:   "set NAME",
+		Short: "Replace the secret of a profile",
+		Long: `Replace the secret of a profile, or give a declared profile its first. The
+secret is proven with a token before it is stored: one that is refused changes
+nothing.`,
+		Example:           "  keytender secret set invoices --secret-file - < new.secret",
+		Args:              exactly("NAME"),
+		ValidArgsFunction: p.completeProfiles,
+		RunE: func(c *cobra.Command, args []string) error {
+			secret, err := p.secret(c, source, args[0])
+			if err != nil {
+				return err
+			}
+			return p.change(c.Context(), "set the secret of "+args[0], args[0]+": the secret is proven and stored", func(ctx context.Context, a *api.Admin) error {
+				return a.SetSecret(ctx, args[0], secret.Reveal())
+			})
+		},
+	}
+	source.flags(c)
+	return c
+}

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"keytender/agent/api"
+	"keytender/vault"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+// secretLimit bounds what is read as one secret.
+const secretLimit = 64 << 10
+
+// secretSource is where a command reads a secret from: a file, a variable,
+// or a prompt. A secret is never an argument, for every process can read
+// those.
+type secretSource struct {
+	file string // "-" is standard input
+	env  string
+}
+
+func (s *secretSource) flags(c *cobra.Command) {
+	c.Flags().StringVar(&s.file, "secret-file", "", "read the secret from `FILE`, or from standard input if it is -")
+	c.Flags().StringVar(&s.env, "secret-env", "", "read the secret from this environment `VARIABLE`")
+}
+
+// secret reads the secret of c's profile, without the line end that editors
+// and echo put behind it.
+func (p *program) secret(c *cobra.Command, s secretSource, profile string) (vault.Secret, error) {
+	text, err := p.secretText(c, s, profile)
+	if err != nil {
+		return vault.Secret{}, err
+	}
+	text = strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\r")
+	switch {
+	case text == "":
+		return vault.Secret{}, misused(c, "the secret is empty")
+	case len(text) > secretLimit:
+		return vault.Secret{}, misused(c, fmt.Sprintf("the secret is longer than %d bytes", secretLimit))
+	}
+	return vault.NewSecret(text), nil
+}
+
+func (p *program) secretText(c *cobra.Command, s secretSource, profile string) (string, error) {
+	switch {
+	case s.file != "" && s.env != "":
+		return "", misused(c, "--secret-file and --secret-env exclude each other")
+	case s.file == "-":
+		return readSecret(p.in)
+	case s.file != "":
+		f, err := os.Open(s.file)
+		if err != nil {
+			return "", doing("read the secret", err)
+		}
+		defer f.Close()
+		return readSecret(f)
+	case s.env != "":
+		text, set := os.LookupEnv(s.env)
+		if !set {
+			return "", misused(c, "the variable "+s.env+" is not set")
+		}
+		return text, nil
+	case term.IsTerminal(int(p.in.Fd())):
+		return p.promptSecret(profile)
+	default:
+		return "", misused(c, "there is no terminal to ask for the secret on: give --secret-file FILE (- is standard input) or --secret-env NAME")
+	}
+}
+
+func readSecret(r io.Reader) (string, error) {
+	content, err := io.ReadAll(io.LimitReader(r, secretLimit+2))
+	return string(content), doing("read the secret", err)
+}
+
+// promptSecret asks on the terminal, which shows nothing of what is typed. A
+// person who gives up with Ctrl-C gets the terminal back as it was.
+func (p *program) promptSecret(profile string) (string, error) {
+	fd := int(p.in.Fd())
+	before, err := term.GetState(fd)
+	if err != nil {
+		return "", doing("ask for the secret", err)
+	}
+	interrupt := make(chan os.Signal, 1)
+	signal.Notify(interrupt, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(interrupt)
+
+	type line struct {
+		text []byte
+		err  error
+	}
+	typed := make(chan line, 1)
+	fmt.Fprintf(p.errs, "Secret of %s (not shown): ", profile)
+	go func() { // ends with the process if nobody types
+		text, err := term.ReadPassword(fd)
+		typed <- line{text, err}
+	}()
+	select {
+	case got := <-typed:
+		fmt.Fprintln(p.errs)
+		if errors.Is(got.err, io.EOF) {
+			return "", nil
+		}
+		return string(got.text), doing("ask for the secret", got.err)
+	case <-interrupt:
+		_ = term.Restore(fd, before)
+		fmt.Fprintln(p.errs)
+		return "", doing("ask for the secret", &api.Error{Code: api.InvalidRequest, Description: "interrupted", Hint: "nothing was changed"})
+	}
+}
