@@ -3,6 +3,7 @@ package agent
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -111,4 +112,33 @@ func FuzzConfig(f *testing.F) {
 			t.Errorf("an error of several lines: %q", err)
 		}
 	})
+}
+
+// TestExampleConfig loads installer/config.yaml as it is and with its
+// examples, and finds every key in it.
+func TestExampleConfig(t *testing.T) {
+	plain := filepath.Join("..", "installer", "config.yaml")
+	if _, err := Load(plain, User); err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "config.yaml")
+	writeFile(t, path, strings.ReplaceAll(string(content), "\n#:", "\n"))
+	c, err := Load(path, User)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := newCatalog(c, nil); err != nil || len(c.Profiles) != 3 {
+		t.Errorf("%d profiles, %v", len(c.Profiles), err)
+	}
+	for _, part := range []any{c, c.Listen, c.Audit, StoreConfig{}, ProfileConfig{}, AuthConfig{}} {
+		for field := range reflect.TypeOf(part).Fields() {
+			if key := field.Tag.Get("yaml"); !strings.Contains(string(content), key+":") {
+				t.Errorf("the example does not explain %s", key)
+			}
+		}
+	}
 }
