@@ -20,6 +20,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -99,7 +100,7 @@ type Agent struct {
 // Open reads the configuration, takes the state, and opens the doors: when it
 // returns, the agent listens. It refuses to start on a configuration or state
 // that it cannot read whole, and on a state that another agent holds.
-func Open(_ context.Context, o Options) (_ *Agent, err error) {
+func Open(o Options) (_ *Agent, err error) {
 	o = o.filled()
 	a := &Agent{
 		mode: o.Mode, configPath: o.Config, ephemeral: o.Ephemeral, version: o.Version,
@@ -121,7 +122,10 @@ func Open(_ context.Context, o Options) (_ *Agent, err error) {
 	if err := a.openDoors(); err != nil {
 		return nil, err
 	}
-	return a, a.audit.AppendSync(audit.Record{Event: "start", UID: int64(os.Getuid()), PID: os.Getpid(), Detail: a.version})
+	if err := a.audit.AppendSync(audit.Record{Event: "start", UID: int64(os.Getuid()), PID: os.Getpid(), Detail: a.version}); err != nil {
+		return nil, err
+	}
+	return a, nil
 }
 
 func (a *Agent) openState(o Options) (err error) {
@@ -259,8 +263,12 @@ func (a *Agent) lookAround(ctx context.Context) {
 		}
 	}
 	a.admin.Lock()
+	orphans := slices.Clone(a.ledger.held.Orphans)
+	a.admin.Unlock()
+	gone := removeOrphans(ctx, a.stores, orphans) // an entry that is being made now is not among them
+	a.admin.Lock()
 	defer a.admin.Unlock()
-	a.ledger.sweep(ctx, a.stores)
+	a.ledger.swept(gone)
 }
 
 // Reload reads config.yaml again. A file that is wrong changes nothing.

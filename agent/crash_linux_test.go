@@ -136,7 +136,7 @@ func TestOrphanInASilentStoreIsSweptLater(t *testing.T) {
 	if err := r.stop(); err != nil {
 		t.Fatal(err)
 	}
-	a, err := Open(t.Context(), r.options(dir))
+	a, err := Open(r.options(dir))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -192,7 +192,7 @@ func TestStateOfAnotherMachineIsRefused(t *testing.T) {
 	}
 	writeFile(t, path, string(content))
 	before, asked := files(t, r.state), s.TokenRequests()
-	_, err = Open(t.Context(), r.options(dir))
+	_, err = Open(r.options(dir))
 	if err == nil || !strings.Contains(err.Error(), "made on another machine") || !strings.Contains(err.Error(), "pair") {
 		t.Errorf("got %v", err)
 	}

@@ -114,7 +114,7 @@ func TestOneNameDeclaredAndPaired(t *testing.T) {
 	if err := r.stop(); err != nil {
 		t.Fatal(err)
 	}
-	a, err := Open(t.Context(), r.options(dir))
+	a, err := Open(r.options(dir))
 	if err == nil {
 		a.Close()
 	}

@@ -14,13 +14,13 @@ func TestSecondAgentIsRefused(t *testing.T) {
 	r := startIn(t, dir, "")
 	o := r.options(dir)
 	o.Socket = filepath.Join(dir, "other", "keytender.sock")
-	_, err := Open(t.Context(), o)
+	_, err := Open(o)
 	if err == nil || !strings.Contains(err.Error(), "pid ") {
 		t.Errorf("got %v, want who holds the state", err)
 	}
 	o.State = filepath.Join(dir, "other-state")
 	o.Socket = r.Agent.Socket()
-	if _, err = Open(t.Context(), o); err == nil {
+	if _, err = Open(o); err == nil {
 		t.Error("a second agent took over the socket of the first")
 	}
 	if _, err := r.Status(t.Context()); err != nil {
@@ -44,7 +44,7 @@ func TestBrokenStateIsRefusedUntouched(t *testing.T) {
 			}
 			path := filepath.Join(r.state, "profiles.json")
 			writeFile(t, path, content)
-			_, err := Open(t.Context(), r.options(dir))
+			_, err := Open(r.options(dir))
 			if err == nil || !strings.Contains(err.Error(), path) {
 				t.Errorf("got %v, want an error that names %s", err, path)
 			}

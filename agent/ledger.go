@@ -75,22 +75,40 @@ func (l *ledger) without(name string) ledgerState {
 // sweep removes the orphans from their stores and returns the entries of
 // those whose store did not answer; they are tried again at the next sweep.
 func (l *ledger) sweep(ctx context.Context, stores *stores) (left []string) {
-	var kept []orphan
-	for _, o := range l.held.Orphans {
+	all := l.held.Orphans
+	gone := removeOrphans(ctx, stores, all)
+	l.swept(gone)
+	for _, o := range all {
+		if !slices.Contains(gone, o) {
+			left = append(left, o.Entry)
+		}
+	}
+	return left
+}
+
+// removeOrphans asks the stores and touches no state, so that it needs no
+// lock; it returns those that are gone.
+func removeOrphans(ctx context.Context, stores *stores, list []orphan) (gone []orphan) {
+	for _, o := range list {
 		store, err := stores.get(o.Store)
 		if err == nil {
 			err = store.Delete(ctx, o.Entry)
 		}
-		if err != nil {
-			kept = append(kept, o)
-			left = append(left, o.Entry)
+		if err == nil {
+			gone = append(gone, o)
 		}
 	}
-	if len(kept) < len(l.held.Orphans) {
-		// Not saved: the same orphans are swept again, which changes nothing.
-		_ = l.save(ledgerState{l.held.Profiles, kept})
+	return gone
+}
+
+// swept strikes out orphans that are gone. If that cannot be saved they are
+// swept again, which changes nothing.
+func (l *ledger) swept(gone []orphan) {
+	if len(gone) == 0 {
+		return
 	}
-	return left
+	kept := slices.DeleteFunc(slices.Clone(l.held.Orphans), func(o orphan) bool { return slices.Contains(gone, o) })
+	_ = l.save(ledgerState{l.held.Profiles, kept})
 }
 
 func (l *ledger) save(next ledgerState) error {

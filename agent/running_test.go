@@ -81,7 +81,7 @@ func startWith(t *testing.T, dir, config string, change ...func(*Options)) *runn
 	for _, c := range change {
 		c(&o)
 	}
-	a, err := Open(t.Context(), o)
+	a, err := Open(o)
 	if err != nil {
 		t.Fatal(err)
 	}

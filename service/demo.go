@@ -49,7 +49,7 @@ func (p *program) demo(ctx context.Context, once bool) (err error) {
 	defer os.RemoveAll(dir)
 	server := orchestratortest.New(orchestratortest.Options{})
 	defer server.Close()
-	a, err := agent.Open(ctx, agent.Options{
+	a, err := agent.Open(agent.Options{
 		Mode:      agent.User,
 		Config:    filepath.Join(dir, "config.yaml"), // not there: the defaults
 		State:     filepath.Join(dir, "state"),

@@ -53,7 +53,7 @@ func (p *program) run(ctx context.Context, mode agent.Mode, o runOptions) error 
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	log := slog.New(p.logHandler(o.debug))
-	a, err := agent.Open(ctx, agent.Options{
+	a, err := agent.Open(agent.Options{
 		Mode:      mode,
 		Config:    p.config,
 		State:     p.state,
