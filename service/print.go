@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"keytender/agent/api"
 )
 
 // printJSON writes v as one indented JSON document.
@@ -104,8 +106,16 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// stateText is a state in people's words.
-func stateText(state string) string { return strings.ReplaceAll(state, "_", " ") }
+// stateText is a state in people's words: "invoices is …".
+func stateText(state string) string {
+	switch state {
+	case api.StateTrouble:
+		return "in trouble"
+	case api.StateNeedsYou:
+		return "waiting for you"
+	}
+	return state
+}
 
 // printFacts writes rows of two cells, aligned and indented, without a
 // heading and without those whose second cell is empty.

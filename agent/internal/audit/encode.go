@@ -1,15 +1,15 @@
 package audit
 
 import (
+	"encoding/hex"
 	"strconv"
 	"time"
 	"unicode/utf8"
 )
 
 const (
-	maxText    = 8 << 10
-	timeLayout = "2006-01-02T15:04:05.000000Z"
-	hexDigits  = "0123456789abcdef"
+	maxText   = 8 << 10
+	hexDigits = "0123456789abcdef"
 )
 
 // appendRecord appends r as a JSON line, line feed included. It allocates only to grow dst.
@@ -17,7 +17,7 @@ func appendRecord(dst []byte, r *Record, prev *hash) []byte {
 	dst = append(dst, `{"seq":`...)
 	dst = strconv.AppendUint(dst, r.Seq, 10)
 	dst = append(dst, `,"at":"`...)
-	dst = r.At.UTC().AppendFormat(dst, timeLayout)
+	dst = appendTime(dst, r.At)
 	dst = append(dst, '"')
 	dst = appendText(dst, `,"event":`, r.Event)
 	if r.UID >= 0 {
@@ -38,10 +38,18 @@ func appendRecord(dst []byte, r *Record, prev *hash) []byte {
 	dst = appendText(dst, `,"code":`, r.Code)
 	dst = appendText(dst, `,"detail":`, r.Detail)
 	dst = append(dst, `,"prev":"`...)
-	for _, b := range prev {
-		dst = append(dst, hexDigits[b>>4], hexDigits[b&15])
-	}
+	dst = hex.AppendEncode(dst, prev[:])
 	return append(dst, '"', '}', '\n')
+}
+
+// appendTime appends t as in 2026-11-21T22:00:00.000000Z. The time package has a quick way for
+// RFC 3339 with whole seconds, and takes three times as long for any layout of ours.
+func appendTime(dst []byte, t time.Time) []byte {
+	dst = t.UTC().AppendFormat(dst, time.RFC3339)
+	point := len(dst) - len("Z")
+	dst = strconv.AppendInt(dst[:point], 1_000_000+int64(t.Nanosecond()/1000), 10)
+	dst[point] = '.'
+	return append(dst, 'Z')
 }
 
 func appendText(dst []byte, key, s string) []byte {

@@ -217,7 +217,13 @@ func (x *exchange) common() {
 	}
 }
 
-// extend gives what is written next its time.
+// extend gives what is written next its time, or a tenth less: setting a
+// deadline costs as much as a rule does, so a busy line keeps one for a while.
 func (x *exchange) extend() {
-	_ = http.NewResponseController(x.w).SetWriteDeadline(time.Now().Add(x.server.options.Write))
+	now, limit := time.Now(), x.server.options.Write
+	if now.Sub(x.line.extended) < limit/10 {
+		return
+	}
+	x.line.extended = now
+	_ = http.NewResponseController(x.w).SetWriteDeadline(now.Add(limit))
 }

@@ -21,7 +21,10 @@ type line struct {
 	asked  atomic.Bool // a whole request has come
 	busy   atomic.Bool // a request is being answered
 	caller atomic.Pointer[peer.Caller]
-	places chan struct{} // of the caller in the queue; the serving goroutine's own
+
+	// the serving goroutine's own
+	places   chan struct{} // of the caller in the queue
+	extended time.Time     // when the deadline for writing was set
 }
 
 // lineKey is where a connection's context holds its line.
