@@ -82,7 +82,7 @@ type Agent struct {
 	log        *slog.Logger
 	now        func() time.Time
 
-	admin    sync.Mutex // held by one administrative act at a time; guards config and ledger
+	admin    turn // of one administrative act at a time; guards config and ledger
 	config   Config
 	ledger   *ledger
 	dir      *state.Dir
@@ -104,7 +104,7 @@ func Open(o Options) (_ *Agent, err error) {
 	o = o.filled()
 	a := &Agent{
 		mode: o.Mode, configPath: o.Config, ephemeral: o.Ephemeral, version: o.Version,
-		socket: o.Socket, started: o.now().UTC().Truncate(time.Second), log: o.Log, now: o.now,
+		socket: o.Socket, started: o.now().UTC().Truncate(time.Second), log: o.Log, now: o.now, admin: newTurn(),
 	}
 	defer func() {
 		if err != nil {
@@ -179,7 +179,7 @@ func (a *Agent) openSessions(o Options) error {
 	if err != nil {
 		return err
 	}
-	a.broker = &broker{owner: os.Getuid(), audit: a.audit, log: a.log}
+	a.broker = &broker{owner: os.Getuid(), audit: a.audit, refusals: newRefusals(a.audit, a.now), log: a.log}
 	a.broker.catalog.Store(live)
 	a.granter = &granter{
 		catalog: &a.broker.catalog, stores: a.stores, identity: &a.identity, audit: a.audit, markKey: a.dir.Key(),
@@ -209,6 +209,27 @@ func (a *Agent) Close() error {
 	a.closers = nil
 	return failed
 }
+
+// turn is a lock that a caller can stop waiting for.
+type turn chan struct{}
+
+func newTurn() turn { return make(turn, 1) }
+
+// take waits for the turn as long as ctx lives.
+func (t turn) take(ctx context.Context) error {
+	select {
+	case t <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if ctx.Err() != nil { // both were ready
+		t.give()
+		return ctx.Err()
+	}
+	return nil
+}
+
+func (t turn) give() { <-t }
 
 // Socket is the path of the workload socket.
 func (a *Agent) Socket() string { return a.socket }
@@ -241,12 +262,14 @@ func (a *Agent) Serve(ctx context.Context) error {
 	serve(a.doors.workload, a.doors.tcp)
 	serve(a.doors.administration, a.doors.admin)
 	serving.Go(func() { a.lookAround(ctx) })
+	serving.Go(func() { a.broker.refusals.keep(ctx) })
 	a.log.Info("ready", "socket", a.socket, "tcp", a.TCP(), "profiles", len(a.broker.catalog.Load().profiles))
 	<-ctx.Done()
-	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
+	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), endLimit)
 	defer cancel()
 	failed := errors.Join(a.doors.workload.Shutdown(ending), a.doors.administration.Shutdown(ending))
 	serving.Wait()
+	a.broker.refusals.settle(true)
 	record := a.audit.AppendSync(audit.Record{Event: "stop", UID: int64(os.Getuid()), PID: os.Getpid()})
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
 		failed = errors.Join(cause, failed)
@@ -262,14 +285,22 @@ func (a *Agent) lookAround(ctx context.Context) {
 			a.log.Warn("the default store does not answer", "store", store.String(), "error", err)
 		}
 	}
-	a.admin.Lock()
+	if a.admin.take(ctx) != nil {
+		return
+	}
 	orphans := slices.Clone(a.ledger.held.Orphans)
-	a.admin.Unlock()
+	a.admin.give()
 	gone := removeOrphans(ctx, a.stores, orphans) // an entry that is being made now is not among them
-	a.admin.Lock()
-	defer a.admin.Unlock()
+	if a.admin.take(ctx) != nil {
+		return
+	}
+	defer a.admin.give()
 	a.ledger.swept(gone)
 }
+
+// endLimit is how long requests in flight may take at the end, well within the
+// time that service managers give.
+const endLimit = 10 * time.Second
 
 // Reload reads config.yaml again. A file that is wrong changes nothing.
 func (a *Agent) Reload(ctx context.Context) (api.Reloaded, error) {

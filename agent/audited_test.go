@@ -10,9 +10,9 @@ import (
 
 // recorded is what tests look at of an audit record.
 type recorded struct {
-	Event, Door, Profile, Ruling, Code, Fingerprint string
-	UID                                             *int64
-	PID                                             int
+	Event, Door, Profile, Ruling, Code, Fingerprint, Detail string
+	UID                                                     *int64
+	PID                                                     int
 }
 
 // records are the audit records of an event, oldest first.

@@ -23,6 +23,7 @@ type broker struct {
 	catalog  atomic.Pointer[catalog]
 	sessions *session.Sessions
 	audit    *audit.Log
+	refusals *refusals
 	log      *slog.Logger
 }
 
@@ -30,19 +31,7 @@ type broker struct {
 // have it, and nothing is given out that the audit did not take.
 func (b *broker) token(ctx context.Context, caller peer.Caller, r door.TokenRequest) (*session.Token, bool, error) {
 	record := recordOf(caller, r.Door)
-	p, key, err := b.decide(caller, r, &record)
-	if err != nil {
-		return nil, false, b.refuse(record, err)
-	}
-	want := session.Want{MinValid: r.MinValid, Rejected: r.Rejected}
-	token, met, err := b.sessions.Token(ctx, key, want)
-	if errors.Is(err, session.ErrForgotten) { // the profile has changed meanwhile
-		if p, key, err = b.decide(caller, r, &record); err != nil {
-			return nil, false, b.refuse(record, err)
-		}
-		token, met, err = b.sessions.Token(ctx, key, want)
-	}
-	record.Profile, record.Scopes = p.Name, key.Scopes
+	token, met, err := b.take(ctx, caller, r, &record)
 	if err != nil {
 		return nil, false, b.refuse(record, err)
 	}
@@ -51,6 +40,22 @@ func (b *broker) token(ctx context.Context, caller peer.Caller, r door.TokenRequ
 		return nil, false, err
 	}
 	return token, met, nil
+}
+
+// take decides and takes the token. A ruling holds for the profile as it was:
+// where that has changed meanwhile, the request is decided anew.
+func (b *broker) take(ctx context.Context, caller peer.Caller, r door.TokenRequest, record *audit.Record) (*session.Token, bool, error) {
+	for {
+		p, key, err := b.decide(caller, r, record)
+		if err != nil {
+			return nil, false, err
+		}
+		token, met, err := b.sessions.Token(ctx, key, session.Want{MinValid: r.MinValid, Rejected: r.Rejected})
+		changed := b.catalog.Load().profiles[p.Name] != p
+		if !changed && !errors.Is(err, session.ErrForgotten) || ctx.Err() != nil {
+			return token, met, err
+		}
+	}
 }
 
 // decide finds the profile and the flight of a request that the rules allow.
@@ -70,23 +75,24 @@ func (b *broker) decide(caller peer.Caller, r door.TokenRequest, record *audit.R
 	case ruling.Allowed && missing != nil:
 		return nil, session.Key{}, missing
 	case !ruling.Allowed:
-		record.Ruling = "r_" + rand.Text()[:8]
-		return nil, session.Key{}, refusal(ruling, record.Ruling, p)
-	case len(asked) == 0:
-		record.Ruling = ruling.Rule
-		return p, p.key, nil
+		record.Profile, record.Scopes, record.Ruling = request.Profile.Name, session.Canonical(asked), "r_"+rand.Text()[:8]
+		return nil, session.Key{}, refusal(ruling, p)
 	}
-	record.Ruling = ruling.Rule
-	return p, p.keyFor(ruling.Scopes), nil
+	key := p.key
+	if len(asked) > 0 {
+		key = p.keyFor(asked)
+	}
+	record.Profile, record.Scopes, record.Ruling = p.Name, key.Scopes, ruling.Rule
+	return p, key, nil
 }
 
 // refusal is what a caller is told whom the rules refuse.
-func refusal(r policy.Ruling, id string, p *profile) error {
+func refusal(r policy.Ruling, p *profile) *api.Error {
 	if r.Reason == policy.ScopeNotInBounds {
-		return &api.Error{Code: api.InvalidScope, Profile: p.Name, Field: "scope", Ruling: id,
+		return &api.Error{Code: api.InvalidScope, Profile: p.Name, Field: "scope",
 			Description: p.Name + " does not have every scope that was asked for", Hint: "it has " + strings.Join(p.Scopes, " ")}
 	}
-	return &api.Error{Code: api.AccessDenied, Description: "no rule lets you have this token", Hint: "ask as the OS user that runs the agent", Ruling: id}
+	return &api.Error{Code: api.AccessDenied, Description: "no rule lets you have this token", Hint: "ask as the OS user that runs the agent"}
 }
 
 // refuse records why a request got nothing, and returns what the caller is
@@ -96,12 +102,16 @@ func (b *broker) refuse(record audit.Record, err error) error {
 	if said.Code == api.ServerError {
 		b.log.Error("a request failed inside the agent", "profile", record.Profile, "error", err)
 	}
-	if said.Profile == "" {
+	if said.Profile == "" && said.Code != api.AccessDenied { // who is refused learns not even what there is
 		said.Profile = record.Profile
 	}
 	record.Event, record.Code, record.Detail = "refused", string(said.Code), said.ProviderError
-	if err := b.audit.Append(record); err != nil {
+	ruling, err := b.refusals.add(record)
+	if err != nil {
 		return err
+	}
+	if strings.HasPrefix(ruling, "r_") {
+		said.Ruling = ruling
 	}
 	return said
 }

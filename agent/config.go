@@ -95,6 +95,13 @@ func Load(path string, m Mode) (Config, error) {
 	if wrong := c.check(len(content) == 0); wrong != nil {
 		return c, wrong.at(path, file)
 	}
+	if m == Machine {
+		for _, authority := range c.CA {
+			if err := belongsToRoot(authority); err != nil {
+				return c, err
+			}
+		}
+	}
 	return c, nil
 }
 

@@ -13,8 +13,11 @@ import (
 // mode or by a directory above it.
 func belongsToRoot(path string) error {
 	path, err := filepath.Abs(path)
+	if err == nil {
+		path, err = filepath.EvalSymlinks(path)
+	}
 	if err != nil {
-		return err
+		return fmt.Errorf("check who can change a file: %w", err)
 	}
 	for at := path; ; at = filepath.Dir(at) {
 		info, err := os.Stat(at)

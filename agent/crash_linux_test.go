@@ -61,12 +61,14 @@ func killed(t *testing.T, dir string, part func(*testing.T, *running)) {
 // administrative acts waiting.
 func cutOff(t *testing.T, a *Agent) {
 	t.Helper()
-	a.admin.Lock()
+	if err := a.admin.take(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	store, err := a.stores.get("")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := a.ledger.expect("", cutOffEntry); err != nil {
+	if err := a.ledger.expect(orphan{"", store.home, cutOffEntry}); err != nil {
 		t.Fatal(err)
 	}
 	if err := store.Put(t.Context(), cutOffEntry, vault.NewSecret("of a pairing that was cut off")); err != nil {

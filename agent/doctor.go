@@ -19,7 +19,7 @@ const skewLimit = 30 * time.Second
 
 // doctor tries everything that a token depends on, and says of each what it
 // found and what to do.
-func (a *Agent) doctor(ctx context.Context, _ peer.Caller, name string) (api.Doctor, error) {
+func (a *Agent) doctor(ctx context.Context, caller peer.Caller, name string) (api.Doctor, error) {
 	live := a.broker.catalog.Load()
 	names := live.names()
 	if name != "" {
@@ -31,7 +31,7 @@ func (a *Agent) doctor(ctx context.Context, _ peer.Caller, name string) (api.Doc
 	report := &report{}
 	a.checkOwnParts(ctx, report)
 	for _, name := range names {
-		a.checkProfile(ctx, report, live.profiles[name])
+		a.checkProfile(ctx, caller, report, live.profiles[name])
 	}
 	if len(live.profiles) == 0 {
 		report.add(api.Check{Name: "profiles", Result: api.CheckWarn, Found: "no profile is paired",
@@ -72,7 +72,9 @@ func (a *Agent) checkOwnParts(ctx context.Context, r *report) {
 	r.add(bound)
 	r.result("audit", "", "records are being written", a.audit.Err())
 	r.result("door", "", "the workload socket answers on "+a.socket, a.tryDoor(ctx))
-	if a.TCP() != "" {
+	if a.doors.tcpError != nil {
+		r.result("door", "", "", noTCP(a.doors.tcpError))
+	} else if a.TCP() != "" {
 		r.result("door", "", "the TCP door answers on "+a.TCP(), a.tryTCP(ctx))
 	} else {
 		r.add(api.Check{Name: "door", Result: api.CheckOK, Found: "the TCP door is off"})
@@ -117,7 +119,7 @@ func (a *Agent) storesInUse() []*watchedStore {
 
 // checkProfile goes the way of a token: secret, discovery, clock, token,
 // and the resource for which it is.
-func (a *Agent) checkProfile(ctx context.Context, r *report, p *profile) {
+func (a *Agent) checkProfile(ctx context.Context, caller peer.Caller, r *report, p *profile) {
 	held, err := a.granter.credential(ctx, p)
 	if !r.result("secret", p.Name, "rests in "+p.storeName(), err) {
 		r.skip(p.Name, "tls", "discovery", "clock", "token", "orchestrator")
@@ -132,7 +134,7 @@ func (a *Agent) checkProfile(ctx context.Context, r *report, p *profile) {
 		return
 	}
 	granted, err := a.granter.send(ctx, p, p.key, to, held)
-	err = a.granter.record(p, p.key, granted, err)
+	err = a.granter.record(recordOf(caller, "admin"), p, p.key, granted, err)
 	if !r.result("token", p.Name, fmt.Sprintf("issued at %s, valid for %s", to.TokenEndpoint, validity(granted)), err) {
 		r.skip(p.Name, "orchestrator")
 		return

@@ -19,6 +19,7 @@ import (
 // doors are the agent's listeners and what serves them.
 type doors struct {
 	unix, tcp, admin         net.Listener
+	tcpError                 error // why there is no TCP door though there should be one
 	workload, administration *door.Server
 }
 
@@ -50,7 +51,9 @@ func (a *Agent) openDoors() (err error) {
 	if address != "" {
 		l, err = door.ListenTCP(address)
 		if err := listen(&a.doors.tcp, l, err); err != nil {
-			return err
+			// Anybody can take a port first: that must not stop the socket.
+			a.doors.tcpError = err
+			a.log.Error("the TCP door cannot be opened; the socket serves all the same", "tcp", address, "error", err)
 		}
 	}
 	if err := a.openServers(); err != nil {

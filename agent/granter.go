@@ -46,11 +46,14 @@ func (g *granter) grant(ctx context.Context, key session.Key) (identity.Grant, e
 		return identity.Grant{}, &api.Error{Code: api.NotPaired, Description: key.Profile + " is not paired any more", Profile: key.Profile}
 	}
 	granted, err := g.ask(ctx, p, key)
-	return granted, g.record(p, key, granted, err)
+	return granted, g.record(audit.Record{UID: -1}, p, key, granted, err)
 }
 
-func (g *granter) record(p *profile, key session.Key, granted identity.Grant, failed error) error {
-	record := audit.Record{Event: "grant", UID: -1, Profile: p.Name, Scopes: key.Scopes}
+// record records a grant or why there is none. base says who had it asked for:
+// nobody for a session's own.
+func (g *granter) record(base audit.Record, p *profile, key session.Key, granted identity.Grant, failed error) error {
+	record := base
+	record.Event, record.Profile, record.Scopes = "grant", p.Name, key.Scopes
 	if failed == nil {
 		record.Fingerprint = session.Fingerprint(granted.Access)
 	} else {
@@ -81,7 +84,7 @@ func (g *granter) ask(ctx context.Context, p *profile, key session.Key) (identit
 		if !wrongSecret(err) {
 			return granted, err
 		}
-		g.refuse(p.Name, mark, err)
+		g.refuse(p, mark, err)
 		if tries > 0 {
 			return identity.Grant{}, err
 		}
@@ -113,6 +116,10 @@ func (g *granter) credential(ctx context.Context, p *profile) (credential, error
 	if err != nil {
 		return credential{}, err
 	}
+	if p.Home != "" && p.Home != store.home {
+		return credential{}, &api.Error{Code: api.NotPaired, Profile: p.Name, Description: "the secret of " + p.Name + " rests in another store than " + store.name + " is now",
+			Hint: `put the store back in config.yaml, or give the secret again: pair it with --replace`}
+	}
 	stored, err := store.Get(ctx, p.Entry)
 	if errors.Is(err, vault.ErrNotFound) {
 		return credential{}, &api.Error{Code: api.NotPaired, Profile: p.Name, Description: p.Name + " has no secret in the store " + store.name,
@@ -140,10 +147,12 @@ func (g *granter) endpoint(ctx context.Context, p *profile) (endpoint, error) {
 	if err != nil {
 		return endpoint{}, err
 	}
+	found := endpoint{Issuer: resolved.Issuer, TokenEndpoint: resolved.TokenEndpoint, Step: resolved.Step}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	found := endpoint{Issuer: resolved.Issuer, TokenEndpoint: resolved.TokenEndpoint, Step: resolved.Step}
-	g.found[p.Name] = found
+	if g.live(p) {
+		g.found[p.Name] = found
+	}
 	return found, nil
 }
 
@@ -157,6 +166,12 @@ func (g *granter) resolve(ctx context.Context, p *profile) (identity.Resolution,
 		AuthConfig:    (*identity.AuthConfig)(p.AuthConfig),
 	})
 }
+
+// live reports whether p is what its name means now. What is found out about a
+// profile that was changed meanwhile must not be remembered for the new one:
+// publishing swaps the catalog first and forgets then, so under mu this is
+// certain.
+func (g *granter) live(p *profile) bool { return g.catalog.Load().profiles[p.Name] == p }
 
 // forget drops what is remembered of a profile.
 func (g *granter) forget(name string) {
@@ -181,10 +196,12 @@ func (g *granter) refusal(name, mark string) error {
 	return nil
 }
 
-func (g *granter) refuse(name, mark string, err error) {
+func (g *granter) refuse(p *profile, mark string, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.refused[name] = refusedSecret{mark, err}
+	if g.live(p) {
+		g.refused[p.Name] = refusedSecret{mark, err}
+	}
 }
 
 // mark tells two secrets apart without keeping either.
@@ -194,9 +211,9 @@ func (g *granter) mark(s vault.Secret) string {
 	return string(h.Sum(nil))
 }
 
-// wrongSecret reports whether Identity may have refused for the secret's sake.
-// Some servers refuse without a code (RFC 6749 section 5.2 wants one).
+// wrongSecret reports whether Identity has called the secret wrong. A refusal
+// without a code may come from a gateway before it, so it bars nothing.
 func wrongSecret(err error) bool {
 	failed, ok := errors.AsType[*identity.Error](err)
-	return ok && failed.Kind == identity.Refused && (failed.Code == "invalid_client" || failed.Code == "")
+	return ok && failed.Kind == identity.Refused && failed.Code == "invalid_client"
 }

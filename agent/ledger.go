@@ -24,6 +24,7 @@ type ledgerState struct {
 // orphan is an entry in a store that is to be removed.
 type orphan struct {
 	Store string `json:"store"`
+	Home  string `json:"home"` // the store as it was when the entry was made
 	Entry string `json:"entry"`
 }
 
@@ -44,8 +45,8 @@ func openLedger(dir *state.Dir) (*ledger, error) {
 
 // expect lists an entry that is about to be made as one to be removed, until
 // put makes it belong to a profile.
-func (l *ledger) expect(store, entry string) error {
-	return l.save(ledgerState{l.held.Profiles, append(slices.Clone(l.held.Orphans), orphan{store, entry})})
+func (l *ledger) expect(o orphan) error {
+	return l.save(ledgerState{l.held.Profiles, append(slices.Clone(l.held.Orphans), o)})
 }
 
 // put makes p live in the place of the profile of its name, whose entry
@@ -64,7 +65,7 @@ func (l *ledger) without(name string) ledgerState {
 	next := ledgerState{Orphans: slices.Clone(l.held.Orphans)}
 	for _, p := range l.held.Profiles {
 		if p.Name == name {
-			next.Orphans = append(next.Orphans, orphan{p.Store, p.Entry})
+			next.Orphans = append(next.Orphans, orphan{p.Store, p.Home, p.Entry})
 			continue
 		}
 		next.Profiles = append(next.Profiles, p)
@@ -87,16 +88,23 @@ func (l *ledger) sweep(ctx context.Context, stores *stores) (left []string) {
 }
 
 // removeOrphans asks the stores and touches no state, so that it needs no
-// lock; it returns those that are gone.
+// lock; it returns those that are gone. Another store under the same name is
+// not asked, and one that does not answer, or is locked, only once.
 func removeOrphans(ctx context.Context, stores *stores, list []orphan) (gone []orphan) {
+	silent := map[string]bool{}
 	for _, o := range list {
 		store, err := stores.get(o.Store)
-		if err == nil {
+		if err != nil || store.home != o.Home || silent[store.home] {
+			continue
+		}
+		if err = store.Check(ctx); err == nil {
 			err = store.Delete(ctx, o.Entry)
 		}
-		if err == nil {
-			gone = append(gone, o)
+		if err != nil {
+			silent[store.home] = true
+			continue
 		}
+		gone = append(gone, o)
 	}
 	return gone
 }

@@ -19,15 +19,13 @@ import (
 // Authentication With Client Credentials" up to the token, and the storing.
 const pairingSteps = 6
 
-// cleanupLimit is how long undoing a failed pairing may take.
+// cleanupLimit is how long removing entries from stores may take.
 const cleanupLimit = 15 * time.Second
 
 // pair proves a client id and secret with a first token and only then stores
 // them. A pairing that fails, or is cut off at any point, leaves nothing
 // behind.
 func (a *Agent) pair(ctx context.Context, caller peer.Caller, r api.Pairing, step func(api.Step)) (api.PairResult, error) {
-	a.admin.Lock()
-	defer a.admin.Unlock()
 	p, err := paired(r)
 	if err != nil {
 		return api.PairResult{}, err
@@ -56,7 +54,7 @@ func (a *Agent) pair(ctx context.Context, caller peer.Caller, r api.Pairing, ste
 	p.Found = endpoint{Issuer: resolved.Issuer, TokenEndpoint: resolved.TokenEndpoint, Step: resolved.Step}
 	tell(2, "authentication configuration asked: %s", strings.Join(resolved.Asked, ", "))
 	tell(3, "client credentials confirmed by %s; the secret goes to %s and nowhere else", resolved.Step, resolved.TokenEndpoint)
-	held, err := a.prove(ctx, p, secret, tell)
+	held, err := a.prove(ctx, caller, p, secret, tell)
 	if err != nil {
 		return api.PairResult{}, err
 	}
@@ -120,7 +118,7 @@ func (a *Agent) usableStore(ctx context.Context, name string) (*watchedStore, er
 }
 
 // prove gets a first token with the secret and returns what may be stored.
-func (a *Agent) prove(ctx context.Context, p *profile, secret vault.Secret, tell func(int, string, ...any)) (credential, error) {
+func (a *Agent) prove(ctx context.Context, caller peer.Caller, p *profile, secret vault.Secret, tell func(int, string, ...any)) (credential, error) {
 	to, err := origin(p.Found.TokenEndpoint)
 	if err != nil {
 		return credential{}, err
@@ -130,7 +128,7 @@ func (a *Agent) prove(ctx context.Context, p *profile, secret vault.Secret, tell
 		tell(4, "token requested at %s for %s", p.Found.TokenEndpoint, asksFor(p))
 	}
 	granted, err := a.granter.send(ctx, p, p.key, p.Found, held)
-	if err := a.granter.record(p, p.key, granted, err); err != nil {
+	if err := a.granter.record(recordOf(caller, "admin"), p, p.key, granted, err); err != nil {
 		return credential{}, err
 	}
 	if tell != nil {
@@ -155,19 +153,24 @@ func validity(g identity.Grant) time.Duration {
 // be removed: so that a crash at any point leaves the old pairing or the new
 // one, and in the end no entry without a profile.
 func (a *Agent) keep(ctx context.Context, caller peer.Caller, p, before *profile, store *watchedStore, held credential) (err error) {
+	if err := a.turnFor(ctx, p.Name, before); err != nil {
+		return err
+	}
+	defer a.admin.give()
 	p.Entry = "profile/" + p.Name + "/" + strings.ToLower(rand.Text()[:10])
+	p.Home = store.home
 	p.SecretAt = a.now().UTC().Truncate(time.Second)
 	p.InMemory = strings.HasPrefix(store.String(), "memory:")
 	sealed, err := held.seal()
 	if err != nil {
 		return err
 	}
-	if err := a.ledger.expect(p.Store, p.Entry); err != nil {
+	if err := a.ledger.expect(orphan{p.Store, p.Home, p.Entry}); err != nil {
 		return err
 	}
 	defer func() {
 		if err != nil {
-			a.sweepAfterFailure(ctx)
+			a.sweep(ctx)
 		}
 	}()
 	if err := store.Put(ctx, p.Entry, sealed); err != nil {
@@ -181,23 +184,39 @@ func (a *Agent) keep(ctx context.Context, caller peer.Caller, p, before *profile
 	}
 	a.publish()
 	if before != nil {
-		a.ledger.sweep(ctx, a.stores)
+		a.sweep(ctx)
 	}
 	return nil
 }
 
-// sweepAfterFailure undoes also when the caller has gone away meanwhile.
-func (a *Agent) sweepAfterFailure(ctx context.Context) {
+// turnFor takes the turn for a change to a profile, unless the profile is not
+// any more what it was when the change began: a proof takes time.
+func (a *Agent) turnFor(ctx context.Context, name string, before *profile) error {
+	if err := a.admin.take(ctx); err != nil {
+		return err
+	}
+	if a.broker.catalog.Load().profiles[name] == before {
+		return nil
+	}
+	a.admin.give()
+	return &api.Error{Code: api.AlreadyPaired, Profile: name, Field: "name", Description: name + " was changed by somebody else meanwhile", Hint: "look at it and try again"}
+}
+
+// sweep removes what belongs to no profile, also when the caller has gone away
+// meanwhile, and returns the entries that are left.
+func (a *Agent) sweep(ctx context.Context) []string {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupLimit)
 	defer cancel()
-	a.ledger.sweep(ctx, a.stores)
+	return a.ledger.sweep(ctx, a.stores)
 }
 
 // unpair forgets a paired profile: its place in the state first, so that it
 // serves no more, then its secret.
 func (a *Agent) unpair(ctx context.Context, caller peer.Caller, name string) error {
-	a.admin.Lock()
-	defer a.admin.Unlock()
+	if err := a.admin.take(ctx); err != nil {
+		return err
+	}
+	defer a.admin.give()
 	p, err := a.broker.catalog.Load().pick(name)
 	if err != nil {
 		return err
@@ -212,18 +231,16 @@ func (a *Agent) unpair(ctx context.Context, caller peer.Caller, name string) err
 		return err
 	}
 	a.publish()
-	if left := a.ledger.sweep(ctx, a.stores); slices.Contains(left, p.Entry) {
+	if left := a.sweep(ctx); slices.Contains(left, p.Entry) {
 		return &api.Error{Code: api.StoreUnavailable, Profile: name,
-			Description: name + " is forgotten, but its store does not answer, so its secret still rests there",
-			Hint:        "the agent removes it as soon as the store answers, at its next start or pairing"}
+			Description: name + " is forgotten, but its secret still rests in its store, which does not answer or is not the one that config.yaml names now",
+			Hint:        "the agent removes it at its next start or pairing at which that store answers"}
 	}
 	return nil
 }
 
 // setSecret replaces the secret of a profile, once a token has proven it.
 func (a *Agent) setSecret(ctx context.Context, caller peer.Caller, name, value string) error {
-	a.admin.Lock()
-	defer a.admin.Unlock()
 	secret, err := newSecret(value)
 	if err != nil {
 		return err
@@ -242,13 +259,17 @@ func (a *Agent) setSecret(ctx context.Context, caller peer.Caller, name, value s
 		return err
 	}
 	p.Found = endpoint{Issuer: resolved.Issuer, TokenEndpoint: resolved.TokenEndpoint, Step: resolved.Step}
-	held, err := a.prove(ctx, &p, secret, nil)
+	held, err := a.prove(ctx, caller, &p, secret, nil)
 	if err != nil {
 		return err
 	}
 	if p.Source == api.SourcePaired {
 		return a.keep(ctx, caller, &p, old, store, held)
 	}
+	if err := a.turnFor(ctx, name, old); err != nil {
+		return err
+	}
+	defer a.admin.give()
 	if err := a.recordAct(caller, "secret", name, p.Found.TokenEndpoint); err != nil {
 		return err
 	}

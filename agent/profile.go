@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"keytender/agent/api"
 	"keytender/agent/internal/egress"
@@ -43,6 +45,7 @@ type profile struct {
 	Folder        string      `json:"folder,omitempty"`
 	Store         string      `json:"store,omitempty"` // a name of config.yaml or a scheme; empty: the default
 	Entry         string      `json:"entry,omitempty"` // where in the store the secret rests
+	Home          string      `json:"home,omitempty"`  // the store as it was at the pairing
 	AuthConfig    *AuthConfig `json:"auth_config,omitempty"`
 
 	Source   string    `json:"-"`
@@ -208,8 +211,10 @@ func (p *profile) settleRest() error {
 	return nil
 }
 
+// printable tells whether s has nothing that steers a terminal, ends a line or
+// is not UTF-8.
 func printable(s string) bool {
-	return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f || r == '�' })
+	return !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) || r == utf8.RuneError })
 }
 
 // asks is what a request without scope asks Identity for.
@@ -228,7 +233,7 @@ func (p *profile) keyFor(scopes []string) session.Key {
 // pairing found out by itself.
 func (p *profile) same(q *profile) bool {
 	plain := func(p profile) profile {
-		p.Source, p.Entry, p.Found, p.SecretAt, p.InMemory, p.address = "", "", endpoint{}, time.Time{}, false, nil
+		p.Source, p.Entry, p.Home, p.Found, p.SecretAt, p.InMemory, p.address = "", "", "", endpoint{}, time.Time{}, false, nil
 		if len(p.Scopes) == 0 {
 			p.Scopes = nil
 		}

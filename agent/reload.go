@@ -18,9 +18,11 @@ func (a *Agent) reloadFor(ctx context.Context, caller peer.Caller) (api.Reloaded
 
 // reload takes over a new config.yaml whole, or, if anything in it is wrong,
 // not at all.
-func (a *Agent) reload(_ context.Context, record audit.Record) (api.Reloaded, error) {
-	a.admin.Lock()
-	defer a.admin.Unlock()
+func (a *Agent) reload(ctx context.Context, record audit.Record) (api.Reloaded, error) {
+	if err := a.admin.take(ctx); err != nil {
+		return api.Reloaded{}, err
+	}
+	defer a.admin.give()
 	config, err := Load(a.configPath, a.mode)
 	if err != nil {
 		return api.Reloaded{}, a.rejected(err)

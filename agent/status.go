@@ -1,9 +1,12 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"time"
 
 	"keytender/agent/api"
@@ -61,6 +64,10 @@ func (a *Agent) status(context.Context) (api.Status, error) {
 			status.Agent.State = worse(status.Agent.State, api.StateTrouble)
 		}
 		status.Stores = append(status.Stores, s)
+	}
+	if err := a.doors.tcpError; err != nil {
+		status.Agent.TCPError = noTCP(err)
+		status.Agent.State = api.StateTrouble
 	}
 	if err := a.audit.Err(); err != nil {
 		status.Agent.Audit = door.Explain(err)
@@ -122,19 +129,25 @@ func (a *Agent) ageInDays(t time.Time) *int {
 	return &days
 }
 
-// ready reports whether a token could be given, with a line for each part.
+// noTCP is why the TCP door is closed, for people.
+func noTCP(err error) *api.Error {
+	return &api.Error{Code: api.Unavailable, Description: "the TCP door cannot be opened: " + err.Error(),
+		Hint: "see who has the port, or set listen in config.yaml to another one or to off, and restart the agent"}
+}
+
+// ready reports whether a token could be given, with a line for each part that
+// names nothing, for anybody may ask.
 // A store that does not answer is told, and takes away no token that is
 // still valid.
 func (a *Agent) ready(context.Context) (bool, []string) {
 	err := a.audit.Err()
-	lines := []string{part("audit", err), fmt.Sprintf("profiles: %d", len(a.broker.catalog.Load().profiles))}
+	states := map[string]int{}
 	for _, store := range a.stores.seen() {
-		s := store.status()
-		line := fmt.Sprintf("store %s: %s", s.Name, s.State)
-		if s.State == "" {
-			line = fmt.Sprintf("store %s: not asked yet", s.Name)
-		}
-		lines = append(lines, line)
+		states[store.status().State]++
+	}
+	lines := []string{part("audit", err)}
+	for _, state := range slices.Sorted(maps.Keys(states)) {
+		lines = append(lines, fmt.Sprintf("stores %s: %d", cmp.Or(state, "not asked yet"), states[state]))
 	}
 	return err == nil, lines
 }

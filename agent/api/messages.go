@@ -89,7 +89,8 @@ type AgentStatus struct {
 	StartedAt time.Time `json:"started_at"`
 	TCP       string    `json:"tcp"` // address of the TCP door, empty when off
 	PID       int       `json:"pid"`
-	Audit     *Error    `json:"audit,omitempty"` // why no token can be given
+	TCPError  *Error    `json:"tcp_error,omitempty"` // why there is no TCP door
+	Audit     *Error    `json:"audit,omitempty"`     // why no token can be given
 }
 
 // Status is the whole of what people see.
