@@ -34,6 +34,17 @@ func FuzzString(f *testing.F) {
 	})
 }
 
+func TestTimesHaveSixDigitsAndAreUTC(t *testing.T) {
+	const layout = "2006-01-02T15:04:05.000000Z"
+	minute := time.Date(2026, 11, 21, 23, 59, 0, 0, time.FixedZone("", -3*3600))
+	for _, d := range []time.Duration{0, 999, time.Microsecond, 59*time.Second + 10*time.Millisecond, time.Minute - 1} {
+		at := minute.Add(d)
+		if got, want := string(appendTime([]byte("at "), at)), "at "+at.UTC().Format(layout); got != want {
+			t.Errorf("%s instead of %s", got, want)
+		}
+	}
+}
+
 // FuzzRecord holds whole lines against encoding/json and the log's own reader.
 func FuzzRecord(f *testing.F) {
 	f.Add(int64(1000), 811, "token", "robot1", "a b", `x","prev":"`)

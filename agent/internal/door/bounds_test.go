@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"keytender/agent/api"
@@ -216,6 +217,44 @@ func TestWaitingLongerThanTheTimesForReading(t *testing.T) {
 	if _, err := client(t, socket).Token(t.Context(), api.TokenRequest{}); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestEveryAnswerHasItsTimeForWriting: never more than the limit, never less
+// than nine tenths of it, and a busy line does not pay for it each time.
+func TestEveryAnswerHasItsTimeForWriting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const limit = 10 * time.Second
+		w := &deadlines{}
+		x := exchange{server: newServer(Options{Limits: Limits{Write: limit}}, false), line: &line{}, w: w}
+		for range 300 {
+			x.extend()
+			if left := time.Until(w.last); left > limit || left < limit*9/10 {
+				t.Fatalf("%s left for writing", left)
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		if w.set != 30 {
+			t.Errorf("%d deadlines in 30 seconds", w.set)
+		}
+		time.Sleep(time.Hour)
+		x.extend()
+		if left := time.Until(w.last); left != limit {
+			t.Errorf("%s left for writing on a line that was idle", left)
+		}
+	})
+}
+
+// deadlines is an answer that only notes when it would have to be written.
+type deadlines struct {
+	http.ResponseWriter
+	last time.Time
+	set  int
+}
+
+func (d *deadlines) SetWriteDeadline(t time.Time) error {
+	d.last = t
+	d.set++
+	return nil
 }
 
 // TestSlowBodyThatNobodyWants: what comes after the answer is not waited for.

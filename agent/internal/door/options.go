@@ -42,7 +42,7 @@ type Limits struct {
 	Patience    time.Duration // for a place among them before slow_down (100 ms)
 	ReadHeaders time.Duration // from a connection's start, or a request's first byte, to the end of its headers (5 s)
 	ReadBody    time.Duration // to the end of the body (10 s)
-	Write       time.Duration // of an answer, from when there is one (10 s)
+	Write       time.Duration // of an answer, from when there is one, or a tenth less (10 s)
 	Idle        time.Duration // between two requests of a connection (2 min)
 }
 
