@@ -2,7 +2,6 @@ package agent
 
 import (
 	"errors"
-	"syscall"
 
 	"keytender/agent/api"
 	"keytender/agent/internal/door"
@@ -28,21 +27,5 @@ func explain(err error) *api.Error {
 	case errors.Is(err, session.ErrFull):
 		return &api.Error{Code: api.SlowDown, Description: err.Error(), Hint: "ask for fewer different scopes", RetryAfter: 60}
 	}
-	said := door.Explain(err)
-	if what, todo := ofDisk(err); what != "" && said.Code == api.StoreUnavailable {
-		said.Description, said.Hint = said.Description+" ("+what+")", todo
-	}
-	return said
-}
-
-// ofDisk is what the system says of a disk that takes nothing, which a store
-// on it does not tell.
-func ofDisk(err error) (what, todo string) {
-	switch {
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return "no space left on its disk", "free space there and try again"
-	case errors.Is(err, syscall.EROFS):
-		return "its disk is read-only", "make it writable and try again"
-	}
-	return "", ""
+	return door.Explain(err)
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"keytender/vault/atomicfile"
 )
@@ -86,4 +87,16 @@ func (f folder) empty() (bool, error) {
 		}
 	}
 	return err == nil, err
+}
+
+// ofDisk is why a disk takes nothing, and what to do: both empty where it was
+// something else.
+func ofDisk(err error) (why, todo string) {
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return "no space left on its disk", "free space there and try again"
+	case errors.Is(err, syscall.EROFS):
+		return "its disk is read-only", "make it writable and try again"
+	}
+	return "", ""
 }

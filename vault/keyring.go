@@ -209,6 +209,8 @@ func (k *keyring) explain(ctx context.Context, op string, err error) error {
 	told := Error{Kind: ErrUnavailable, Err: err, Todo: todoChoose}
 	if e, ok := errors.AsType[*Error](err); ok {
 		told = *e
+	} else if why, todo := ofDisk(err); why != "" { // of what is too large for the keyring
+		told.Why, told.Todo = why, todo
 	} else if e, ok := errors.AsType[*Error](k.ask(ctx)); ok {
 		// go-keyring's errors have no types, so the desktop is asked what it was.
 		told = Error{Kind: e.Kind, Why: e.Why, Err: err, Todo: e.Todo}

@@ -128,14 +128,16 @@ func (s *sealed) keyOrMake(ctx context.Context) (sealKey, error) {
 	return parseSealKey(text)
 }
 
-// fail says what was being done, and gives an error without a kind one.
+// fail says what was being done, and gives an error without a kind one, and
+// words where the disk takes nothing.
 func (s *sealed) fail(op string, err error) error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		told := *e
 		told.Store, told.Op = s.String(), op
 		return &told
 	}
-	return &Error{Store: s.String(), Op: op, Kind: ErrUnavailable, Err: err}
+	why, todo := ofDisk(err)
+	return &Error{Store: s.String(), Op: op, Kind: ErrUnavailable, Why: why, Todo: todo, Err: err}
 }
 
 func brokenFile(path string, why error) *Error {

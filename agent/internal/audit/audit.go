@@ -61,7 +61,9 @@ type Options struct {
 	// MaxSize is the size in bytes that a file does not exceed, unless one record does. 0 is 64 MiB.
 	MaxSize int64
 	// Keep is how long records are kept at least; 0 is for ever. Files go as a whole, so that a
-	// record may live an eighth longer than Keep, or a day if that is less.
+	// record may live an eighth longer than Keep, or a day if that is less. They go one an hour,
+	// and one for each that is begun: a clock that jumps into the future does not take the log
+	// with it, and after a long rest or with a new Keep it takes its time.
 	Keep time.Duration
 	// Now is the wall clock; nil is time.Now.
 	Now func() time.Time

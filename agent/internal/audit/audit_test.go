@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -219,6 +220,50 @@ func TestPrunedByAgeStillVerifies(t *testing.T) {
 	if e, ok := errors.AsType[*BrokenError](err); !ok || e.File != names[1] || e.Line != 1 || e.Seq != firstSeq(names[1]) {
 		t.Errorf("one more file deleted without a record: %v", err)
 	}
+}
+
+func TestClockThatJumpsAheadDoesNotTakeTheLog(t *testing.T) {
+	const day = 24 * time.Hour
+	dir := t.TempDir()
+	remain := func(when string, least, most int) {
+		t.Helper()
+		if names, err := fileNames(dir); err != nil || len(names) < least || len(names) > most {
+			t.Errorf("%s: %d files, %v; want %d to %d", when, len(names), err, least, most)
+		}
+		if r, err := Verify(dir); err != nil {
+			t.Errorf("%s: %+v, %v", when, r, err)
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		var ahead atomic.Int64
+		now := func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+		o := Options{Keep: 30 * day, MaxSize: 1500, Now: now} // so small that records of pruning begin files
+		l := open(t, dir, o)
+		for range 20 {
+			fill(t, l, 1)
+			time.Sleep(day + time.Hour)
+		}
+		remain("before", 20, 20)
+		ahead.Store(int64(365 * day))
+		time.Sleep(2 * time.Hour)
+		remain("nothing recorded since", 20, 20)
+		fill(t, l, 1)
+		time.Sleep(30 * time.Minute)
+		remain("half an hour later", 19, 21)
+		time.Sleep(5 * time.Hour)
+		remain("five hours later", 13, 18)
+		for range 3 {
+			l.Close()
+			l = open(t, dir, o)
+			time.Sleep(time.Minute)
+		}
+		remain("started three times", 13, 18)
+		ahead.Store(0)
+		before, _ := fileNames(dir)
+		time.Sleep(5 * day)
+		remain("put right", len(before), len(before))
+		l.Close()
+	})
 }
 
 func TestAfterCloseNothingIsTaken(t *testing.T) {

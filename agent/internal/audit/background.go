@@ -8,18 +8,20 @@ import (
 	"time"
 )
 
-// background syncs what was appended, half a second after the first line of it, and prunes.
-// With nothing appended it sleeps, but for an hourly look at the age of files.
+// background syncs what was appended, half a second after the first line of it, and prunes: one
+// file an hour, and one for each that is begun. With nothing appended it sleeps, but for the
+// hourly look at the age of files.
 func (l *Log) background() {
 	defer close(l.done)
 	hourly := time.NewTicker(time.Hour)
 	defer hourly.Stop()
-	inOrder := l.tidy(l.prune(), true)
+	inOrder, due, last := true, false, l.lastFile()
 	for {
 		select {
 		case <-l.quit:
 			return
 		case <-hourly.C:
+			due = true
 		case <-l.wake:
 			select {
 			case <-l.quit:
@@ -27,8 +29,21 @@ func (l *Log) background() {
 			case <-time.After(500 * time.Millisecond):
 			}
 		}
-		inOrder = l.tidy(errors.Join(l.sync(), l.prune()), inOrder)
+		err := l.sync()
+		if due = due || l.lastFile() != last; due {
+			pruned := l.prune()
+			due = pruned != nil
+			err = errors.Join(err, pruned)
+		}
+		last = l.lastFile() // one that the record of pruning began does not count
+		inOrder = l.tidy(err, inOrder)
 	}
+}
+
+func (l *Log) lastFile() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.end.File
 }
 
 // tidy tells, once, about what goes wrong with nobody waiting for it, and has it tried again.

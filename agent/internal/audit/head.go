@@ -45,6 +45,23 @@ func readHead(dir string) (at position, ok bool, err error) {
 	if err != nil {
 		return at, false, err
 	}
-	ok = json.Unmarshal(raw, &at) == nil && firstSeq(at.File) > 0
+	at, ok = parseHead(raw)
 	return at, ok, nil
+}
+
+// parseHead returns false for what is no place in any log of ours: its File has Seq-first+1
+// lines up to there, of which each has a byte at least, and End is 0 before the first.
+func parseHead(raw []byte) (at position, ok bool) {
+	if json.Unmarshal(raw, &at) != nil {
+		return position{}, false
+	}
+	first := firstSeq(at.File)
+	if first == 0 || at.End < 0 || at.Seq < first-1 {
+		return position{}, false
+	}
+	lines := at.Seq - (first - 1)
+	if lines > uint64(at.End) || (lines == 0) != (at.End == 0) {
+		return position{}, false
+	}
+	return at, true
 }

@@ -3,6 +3,7 @@ package audit
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -10,8 +11,12 @@ import (
 	"keytender/vault/atomicfile"
 )
 
-// prune deletes the files whose last record is older than Keep, never the last file. Each goes
-// only after a record of it is on disk.
+// prune deletes the oldest file if its last record is older than Keep, by the clock and by the
+// newest record, and never the last file. It goes only after a record of it is on disk.
+//
+// One file is all that a call deletes, and background calls once an hour and once for a new
+// file. So a log that grows keeps its length, while a clock that jumps past Keep costs a file
+// an hour, not the whole log at once, and nothing once somebody has put it right.
 func (l *Log) prune() error {
 	if l.o.Keep <= 0 {
 		return nil
@@ -20,25 +25,45 @@ func (l *Log) prune() error {
 	if err != nil || len(names) < 2 {
 		return err
 	}
-	for _, name := range names[:len(names)-1] {
-		last, at, err := l.lastOf(name)
-		if err != nil {
-			return fmt.Errorf("prune %s: %w", name, err)
-		}
-		if l.o.Now().Sub(at) <= l.o.Keep {
-			return nil
-		}
-		if err := l.AppendSync(Record{Event: eventPruned, UID: -1, Detail: last.anchor()}); err != nil {
-			return fmt.Errorf("prune %s: %w", name, err)
-		}
-		if err := os.Remove(filepath.Join(l.dir, name)); err != nil {
-			return fmt.Errorf("prune %s: %w", name, err)
-		}
-		if err := atomicfile.SyncDir(l.dir); err != nil {
-			return fmt.Errorf("prune %s: %w", name, err)
-		}
+	name := names[0]
+	last, at, err := l.lastOf(name)
+	if err != nil {
+		return fmt.Errorf("prune %s: %w", name, err)
+	}
+	newest, err := l.newest()
+	if err != nil {
+		return fmt.Errorf("prune %s: %w", name, err)
+	}
+	if l.o.Now().Sub(at) <= l.o.Keep || newest.Sub(at) <= l.o.Keep {
+		return nil
+	}
+	if err := l.AppendSync(Record{Event: eventPruned, UID: -1, Detail: last.anchor()}); err != nil {
+		return fmt.Errorf("prune %s: %w", name, err)
+	}
+	if err := os.Remove(filepath.Join(l.dir, name)); err != nil {
+		return fmt.Errorf("prune %s: %w", name, err)
+	}
+	if err := atomicfile.SyncDir(l.dir); err != nil {
+		return fmt.Errorf("prune %s: %w", name, err)
 	}
 	return nil
+}
+
+// newest is the time of the newest record; zero while the last file has none.
+func (l *Log) newest() (time.Time, error) {
+	l.mu.Lock()
+	end := l.end
+	l.mu.Unlock()
+	if end.End == 0 {
+		return time.Time{}, nil
+	}
+	f, err := openToRead(l.dir, end.File)
+	if err != nil {
+		return time.Time{}, err
+	}
+	defer f.Close()
+	_, at, err := lastLine(f, end.End)
+	return at, err
 }
 
 // anchor is the Detail of a "pruned" record: the last line that is deleted.
@@ -55,11 +80,18 @@ func (l *Log) lastOf(name string) (position, time.Time, error) {
 	if err != nil {
 		return position{}, time.Time{}, err
 	}
-	raw, err := lineBefore(f, info.Size())
+	last, at, err := lastLine(f, info.Size())
+	last.File = name
+	return last, at, err
+}
+
+// lastLine reads the line that ends at end, and when it was written.
+func lastLine(f io.ReaderAt, end int64) (position, time.Time, error) {
+	raw, err := lineBefore(f, end)
 	if err != nil {
 		return position{}, time.Time{}, err
 	}
-	var last line
-	err = json.Unmarshal(raw, &last)
-	return position{File: name, End: info.Size(), Seq: last.Seq, Hash: hashOf(raw)}, last.At, err
+	var l line
+	err = json.Unmarshal(raw, &l)
+	return position{End: end, Seq: l.Seq, Hash: hashOf(raw)}, l.At, err
 }

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -86,8 +87,12 @@ func TestCrashBetweenNewFileAndItsFirstLine(t *testing.T) {
 
 func TestLostHeadIsMadeAnewAndRecorded(t *testing.T) {
 	for name, spoil := range map[string]func(file string) error{
-		"missing": os.Remove,
-		"zeros":   func(file string) error { return os.WriteFile(file, make([]byte, headSize), 0o600) },
+		"missing":                 os.Remove,
+		"zeros":                   func(file string) error { return os.WriteFile(file, make([]byte, headSize), 0o600) },
+		"a negative end":          func(file string) error { return headOf(file, `"end":-5,"seq":20`) },
+		"no end":                  func(file string) error { return headOf(file, `"seq":20`) },
+		"no record":               func(file string) error { return headOf(file, `"end":5,"seq":0`) },
+		"more records than bytes": func(file string) error { return headOf(file, `"end":5,"seq":18446744073709551615`) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := written(t, 20)
@@ -104,6 +109,53 @@ func TestLostHeadIsMadeAnewAndRecorded(t *testing.T) {
 			}
 		})
 	}
+}
+
+// headOf writes a head for a log's first file.
+func headOf(file, fields string) error {
+	head := `{"file":"` + fileName(1) + `",` + fields + `,"hash":"` + hash{}.String() + `"}`
+	return os.WriteFile(file, []byte(head), 0o600)
+}
+
+func TestHeadBeyondTheEndIsNotBelieved(t *testing.T) {
+	dir := written(t, 20)
+	for _, end := range []string{"1048576", "9223372036854775807"} {
+		if err := headOf(filepath.Join(dir, headName), `"end":`+end+`,"seq":20`); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Open(dir, Options{})
+		if _, ok := errors.AsType[*BrokenError](err); !ok {
+			t.Errorf("end %s: %v", end, err)
+		}
+	}
+}
+
+func FuzzHead(f *testing.F) {
+	at := position{File: fileName(1), End: 300, Seq: 1, Hash: hashOf(nil)}
+	for _, seed := range []string{`{"end":-5}`, `{"file":"` + at.File + `","end":9223372036854775807,"seq":3}`, ""} {
+		f.Add([]byte(seed))
+	}
+	raw, err := json.Marshal(at)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(raw)
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		at, ok := parseHead(raw)
+		if !ok {
+			return
+		}
+		if _, err := lineBefore(strings.NewReader("{}\n"), at.End); err == nil && at.End != 3 {
+			t.Errorf("%q leads to a line", raw)
+		}
+		again, err := json.Marshal(at)
+		if err != nil || len(again) > headSize-1 {
+			t.Fatalf("%q does not fit: %s, %v", raw, again, err)
+		}
+		if same, ok := parseHead(again); !ok || same != at {
+			t.Errorf("%q comes back as %q", raw, again)
+		}
+	})
 }
 
 func TestAllFilesGoneIsNoNewLog(t *testing.T) {

@@ -58,6 +58,12 @@ func (g *guard) judge(r *http.Request) *api.Error {
 
 // isOwn compares exactly: no case folding, no default port, no final dot, no
 // other spelling of the same address.
+//
+// localhost is no name that a stranger could lead here (RFC 6761 section 6.3),
+// though at [::1] the same port may be another program's. A page of that one
+// shares our origin, of which browsers tell: all since 2023 send
+// "Sec-Fetch-Site: same-origin", and foreign refuses it. A client that goes
+// there by itself never reaches us.
 func (g *guard) isOwn(host string) bool { return host == g.number || host == g.name }
 
 // foreign is the name of a header that only a browser or a forwarder sends,

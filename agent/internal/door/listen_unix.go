@@ -13,6 +13,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"keytender/agent/internal/ownership"
 )
 
 // socket is a unix socket that this process made and takes away again.
@@ -26,17 +28,16 @@ type socket struct {
 }
 
 // ListenUnix listens on a unix socket at path, which gets exactly mode. The
-// directory is made with mode 0700 if it is missing; one that exists must
-// belong to this process's user and be writable by nobody else, and no
-// symbolic link on the way may be anyone's but root's. A socket that is there
-// already is replaced only if nobody answers; anything else there is left
-// alone. A locked file beside the socket, PATH.lock, keeps two agents from
+// directory is made with mode 0700 if it is missing; one that exists must be
+// this process's user's own and stay where it is, see ownership.MakeDir. A
+// socket that is there already is replaced only if nobody answers; anything
+// else there is left alone. A locked file beside the socket, PATH.lock, keeps two agents from
 // doing so at once, and stays when the listener is closed.
 func ListenUnix(path string, mode os.FileMode) (net.Listener, error) {
 	if err := fits(path); err != nil {
 		return nil, err
 	}
-	if err := prepare(filepath.Dir(path)); err != nil {
+	if err := ownership.MakeDir(filepath.Dir(path)); err != nil {
 		return nil, fmt.Errorf("open the door %s: %w", path, err)
 	}
 	lock, err := hold(path + ".lock")

@@ -15,7 +15,8 @@ import (
 // sock_diag(7) on a netlink socket that it keeps. Its methods may be called by many goroutines
 // at once.
 type Diag struct {
-	names names
+	names    names
+	unmapped unmapped
 
 	mu     sync.Mutex // one question at a time
 	socket int        // -1: to be opened
@@ -31,7 +32,7 @@ func NewDiag() (*Diag, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Diag{socket: socket}, nil
+	return &Diag{socket: socket, unmapped: newUnmapped()}, nil
 }
 
 // Of returns who is at the other end of c, a *net.TCPConn of this machine or a *net.UnixConn.
@@ -42,13 +43,17 @@ func NewDiag() (*Diag, error) {
 func (d *Diag) Of(c net.Conn) (Caller, error) {
 	switch c := c.(type) {
 	case *net.UnixConn:
-		return ofUnix(c, d.names.of)
+		caller, err := ofUnix(c, d.names.of)
+		if err != nil {
+			return Caller{}, err
+		}
+		return d.unmapped.reject(caller)
 	case *net.TCPConn:
 		uid, err := d.ofTCP(c)
 		if err != nil {
 			return Caller{}, fmt.Errorf("look up the TCP connection's owner: %w", err)
 		}
-		return Caller{Known: true, UID: uid, User: d.names.of(uid), Source: "sock_diag"}, nil
+		return d.unmapped.reject(Caller{Known: true, UID: uid, User: d.names.of(uid), Source: "sock_diag"})
 	}
 	return Caller{}, fmt.Errorf("look up the owner of a %T: %w", c, ErrUnknown)
 }

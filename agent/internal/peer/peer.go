@@ -9,16 +9,21 @@ package peer
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"os/user"
 	"strconv"
 	"sync"
 	"time"
+
+	"keytender/agent/internal/userns"
 )
 
 // ErrUnknown says that the kernel does not tell who is at the other end: most often because
 // the other end has closed the connection. On systems where it never tells, the error wraps
-// errors.ErrUnsupported instead.
+// errors.ErrUnsupported instead. In a user namespace that has no number for some users, as in
+// containers, the number as which all of those show is nobody's: it is ErrUnknown too, even
+// if the agent itself has it.
 var ErrUnknown = errors.New("the kernel does not tell who is at the other end")
 
 // Caller is the process at the other end, as far as the kernel told. The zero value is a
@@ -33,7 +38,32 @@ type Caller struct {
 
 // OfUnix returns who connected to the socket that c was accepted from. It looks User up anew
 // each time, unlike Diag.Of.
-func OfUnix(c *net.UnixConn) (Caller, error) { return ofUnix(c, User) }
+func OfUnix(c *net.UnixConn) (Caller, error) {
+	caller, err := ofUnix(c, User)
+	if err != nil {
+		return Caller{}, err
+	}
+	return newUnmapped().reject(caller)
+}
+
+// unmapped is the uid as which users without a number of their own show, if there are such.
+type unmapped struct {
+	uid  uint32
+	some bool
+}
+
+func newUnmapped() unmapped {
+	uid, some := userns.Nobody()
+	return unmapped{uid, some}
+}
+
+// reject returns ErrUnknown for a caller who may be any of those users.
+func (u unmapped) reject(c Caller) (Caller, error) {
+	if u.some && c.UID == u.uid {
+		return Caller{}, fmt.Errorf("uid %d stands for everybody whom this user namespace does not map: %w", c.UID, ErrUnknown)
+	}
+	return c, nil
+}
 
 // User returns the name of uid in the local user database, or the number where it has none or
 // another source, such as a directory service, would have to be asked.

@@ -8,7 +8,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -126,6 +128,33 @@ func wantUnknown(t *testing.T, d *Diag, c net.Conn) {
 	t.Helper()
 	if got, err := d.Of(c); !errors.Is(err, ErrUnknown) || got != (Caller{}) {
 		t.Errorf("got %+v, %v; want ErrUnknown", got, err)
+	}
+}
+
+// TestWhoeverHasNoNumberIsUnknown runs again as an agent in a user namespace that maps nobody,
+// as "unshare -U" makes it: everybody shows there as one uid, the agent's own.
+func TestWhoeverHasNoNumberIsUnknown(t *testing.T) {
+	if os.Getenv("KEYTENDER_PEER_UNMAPPED") == "" {
+		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
+		cmd.Env = append(os.Environ(), "KEYTENDER_PEER_UNMAPPED=1")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER}
+		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
+			t.Errorf("%v\n%s", err, out)
+		}
+		return
+	}
+	d := newDiag(t)
+	if !d.unmapped.some || d.unmapped.uid != uint32(os.Getuid()) {
+		t.Fatalf("%+v for uid %d", d.unmapped, os.Getuid())
+	}
+	for network, address := range map[string]string{"tcp": "127.0.0.1:0", "unix": filepath.Join(t.TempDir(), "s")} {
+		server, _ := pair(t, network, address)
+		wantUnknown(t, d, server)
+		if u, ok := server.(*net.UnixConn); ok {
+			if c, err := OfUnix(u); !errors.Is(err, ErrUnknown) || c != (Caller{}) {
+				t.Errorf("OfUnix: %+v, %v", c, err)
+			}
+		}
 	}
 }
 

@@ -76,6 +76,22 @@ func TestOtherConnectionsAreNotKnown(t *testing.T) {
 	}
 }
 
+func TestOverflowUIDIsAUserWhereAllAreMapped(t *testing.T) {
+	nobody, other := Caller{Known: true, UID: 65534}, Caller{Known: true, UID: 1000}
+	if c, err := (unmapped{}).reject(Caller{Known: true}); err != nil || !c.Known {
+		t.Errorf("root: %+v, %v", c, err)
+	}
+	if c, err := (unmapped{uid: 65534}).reject(nobody); err != nil || c != nobody {
+		t.Errorf("all mapped: %+v, %v", c, err)
+	}
+	if c, err := (unmapped{65534, true}).reject(other); err != nil || c != other {
+		t.Errorf("another user: %+v, %v", c, err)
+	}
+	if c, err := (unmapped{65534, true}).reject(nobody); !errors.Is(err, ErrUnknown) || c.Known {
+		t.Errorf("anybody: %+v, %v", c, err)
+	}
+}
+
 func TestWithoutAnAnswerNobodyIsKnown(t *testing.T) {
 	if runtime.GOOS == "linux" {
 		return // the Linux tests cover it case by case

@@ -9,6 +9,10 @@ import (
 // ErrNoMachineID says that this machine has no id of its own, as in minimal containers.
 var ErrNoMachineID = errors.New("this machine has no id")
 
+// ErrTooLarge says that a value is larger than a state file may be. What was saved before is
+// still there.
+var ErrTooLarge = errors.New("too large for a state file")
+
 // HeldError says that another agent has the state, and which. PID is 0 and Since zero in the
 // instant before a starting holder has written its name.
 type HeldError struct {

@@ -6,48 +6,19 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"keytender/agent/internal/ownership"
 )
 
 // openSafely follows no symbolic link in the last element, and does not hang on a named pipe.
 const openSafely = unix.O_NOFOLLOW | unix.O_NONBLOCK
 
-// makeDir makes dir if it is missing and refuses one that others could have a hand in.
-// Its parents are trusted: they may be symbolic links, as /var is on macOS.
-func makeDir(dir string) error {
-	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
-		return err
-	}
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
-		return err
-	}
-	f, err := os.OpenFile(dir, os.O_RDONLY|unix.O_DIRECTORY|openSafely, 0)
-	if err != nil {
-		if info, lerr := os.Lstat(dir); lerr == nil && !info.IsDir() {
-			return fmt.Errorf("%s is %s, not a directory", dir, describe(info.Mode()))
-		}
-		return err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	if err := checkOwner(info); err != nil {
-		return fmt.Errorf("%s: %w", dir, err)
-	}
-	return nil
-}
-
-func describe(m os.FileMode) string {
-	if m&os.ModeSymlink != 0 {
-		return "a symbolic link"
-	}
-	return "a file"
-}
+// makeDir makes dir if it is missing and refuses one that others could have a hand in, or could
+// turn elsewhere.
+func makeDir(dir string) error { return ownership.MakeDir(dir) }
 
 // checkOwner refuses what this user does not own or others can write.
 func checkOwner(info os.FileInfo) error {

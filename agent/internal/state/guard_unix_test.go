@@ -30,6 +30,19 @@ func TestDirectoriesOthersHaveAHandInRefused(t *testing.T) {
 	}
 }
 
+func TestDirectoryBelowWhatOthersCanMoveAwayRefused(t *testing.T) {
+	above := filepath.Join(t.TempDir(), "above")
+	if err := errors.Join(os.Mkdir(above, 0o700), os.Chmod(above, 0o777)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(filepath.Join(above, "keytender"), machine("m1")); err == nil || !strings.Contains(err.Error(), "others can write "+above) {
+		t.Errorf("got %v", err)
+	}
+	if left, _ := os.ReadDir(above); len(left) != 0 {
+		t.Errorf("made %v there", left)
+	}
+}
+
 func TestFilesOthersHaveAHandInRefused(t *testing.T) {
 	d := open(t, newDir(t), machine("m1"))
 	file := d.Path("profiles.json")

@@ -42,7 +42,8 @@ type Dir struct {
 // Open opens the state in dir and locks it; the caller owns the result and must Close it.
 //
 // A missing directory is made with mode 0700. One that is a symbolic link, belongs to somebody
-// else or can be written by group or others is refused. *HeldError: another agent has it.
+// else or can be written by group or others is refused, and so is one that somebody else could
+// put another in the place of, by a directory above it. *HeldError: another agent has it.
 // *BrokenError, *VersionError: a file that must not be touched. *ForeignError: the state was
 // made on another machine.
 func Open(dir string, o Options) (*Dir, error) {
@@ -88,7 +89,8 @@ func (d *Dir) Load(name string, v any) error {
 
 // Save replaces what is saved under name with v: after a return of nil the new value is on
 // disk, after an error the old one still is. It refuses to replace a file that is broken or
-// newer than this program, and fails with os.ErrClosed once the lock is gone.
+// newer than this program, fails with ErrTooLarge for what Load would not take back, and with
+// os.ErrClosed once the lock is gone.
 func (d *Dir) Save(name string, v any) error {
 	if err := checkName(name); err != nil {
 		return err
@@ -121,6 +123,9 @@ func (d *Dir) save(name string, v any) error {
 	raw, err := encode(v)
 	if err != nil {
 		return fmt.Errorf("save %s: %w", name, err)
+	}
+	if len(raw) > maxFile {
+		return fmt.Errorf("save %s: %w: %d bytes, and at most %d can be read again", name, ErrTooLarge, len(raw), maxFile)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -202,6 +202,25 @@ func TestLostStateFileIsNotANewState(t *testing.T) {
 	}
 }
 
+func TestWhatCouldNotBeReadAgainIsNotSaved(t *testing.T) {
+	d := open(t, newDir(t), machine("m1"))
+	empty, err := encode(pairing{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	largest := strings.Repeat("x", maxFile-len(empty))
+	if err := d.Save("profiles", pairing{Name: largest}); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Save("profiles", pairing{Name: largest + "x"}); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("one byte more: %v", err)
+	}
+	var got pairing
+	if err := d.Load("profiles", &got); err != nil || got.Name != largest {
+		t.Errorf("loaded %d bytes, %v", len(got.Name), err)
+	}
+}
+
 func TestSaveAfterCloseRefused(t *testing.T) {
 	d := open(t, newDir(t), machine("m1"))
 	d.Close()
