@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"keytender/agent"
 	"keytender/agent/api"
@@ -101,7 +100,7 @@ func printRecords(w io.Writer, r io.Reader) error {
 		}
 		line := fmt.Sprintf("%s  %-12s  %-16s  %-20s  %s",
 			one.At.Local().Format(time.DateTime), one.Event, either(one.Profile, "-"), one.caller(), one.rest())
-		if _, err := fmt.Fprintln(w, strings.TrimRight(visible(line), " ")); err != nil {
+		if err := say(w, "%s\n", strings.TrimRight(line, " ")); err != nil {
 			return err
 		}
 	}
@@ -130,16 +129,6 @@ func (r auditRecord) rest() string {
 		}
 	}
 	return strings.Join(parts, "  ")
-}
-
-// visible is s without what a terminal would obey.
-func visible(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return '·'
-	}, s)
 }
 
 func (p *program) auditVerifyCommand() *cobra.Command {
@@ -171,12 +160,12 @@ func (p *program) auditVerify(stateDir string) error {
 	if p.json {
 		return p.printJSON(map[string]any{"records": report.Records, "files": report.Files, "head": report.Head, "cut_off": report.CutOff})
 	}
-	fmt.Fprintf(p.out, "the chain is whole: %s in %s\n", count(int(report.Records), "record"), count(report.Files, "file"))
+	say(p.out, "the chain is whole: %s in %s\n", count(int(report.Records), "record"), count(report.Files, "file"))
 	if report.Head != "" {
-		fmt.Fprintln(p.out, "head: "+report.Head)
+		say(p.out, "head: %s\n", report.Head)
 	}
 	if report.CutOff {
-		fmt.Fprintln(p.out, "the last line is cut off, as after a power cut: the agent mends that at its next start")
+		say(p.out, "the last line is cut off, as after a power cut: the agent mends that at its next start\n")
 	}
 	return nil
 }

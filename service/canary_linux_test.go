@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net/http"
@@ -201,6 +202,9 @@ func (c *canary) search() {
 	places := map[string][]byte{"what the commands said": c.said.Bytes()}
 	for _, name := range []string{"cmdline", "environ"} {
 		content, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", c.agent.Process.Pid, name))
+		if name == "environ" && os.Getuid() != 0 && errors.Is(err, fs.ErrPermission) {
+			continue // closed to all but root
+		}
 		if err != nil {
 			c.t.Fatal(err)
 		}

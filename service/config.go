@@ -57,10 +57,10 @@ func (p *program) configCheck(m agent.Mode) error {
 		return p.printJSON(map[string]any{"file": path, "exists": !missing, "profiles": len(config.Profiles), "stores": len(config.Stores)})
 	}
 	if missing {
-		fmt.Fprintf(p.out, "%s does not exist: the agent runs with its defaults\n", path)
+		say(p.out, "%s does not exist: the agent runs with its defaults\n", path)
 		return nil
 	}
-	fmt.Fprintf(p.out, "%s is good: %s, %s\n", path, count(len(config.Profiles), "profile"), count(len(config.Stores), "store"))
+	say(p.out, "%s is good: %s, %s\n", path, count(len(config.Profiles), "profile"), count(len(config.Stores), "store"))
 	return nil
 }
 
@@ -88,5 +88,5 @@ func (p *program) reloadCommand() *cobra.Command {
 }
 
 func (p *program) printReloaded(done api.Reloaded) {
-	fmt.Fprintf(p.out, "reloaded: %s, %s changed\n", count(done.Profiles, "profile"), either(strings.Join(done.Changed, ", "), "none"))
+	say(p.out, "reloaded: %s, %s changed\n", count(done.Profiles, "profile"), either(strings.Join(done.Changed, ", "), "none"))
 }

@@ -70,7 +70,7 @@ func (p *program) demo(ctx context.Context, once bool) (err error) {
 	if err == nil && !once {
 		p.showDemoCommands(a)
 		<-ctx.Done()
-		fmt.Fprintln(p.out)
+		say(p.out, "\n")
 	}
 	finish()
 	if ended := <-served; err == nil {
@@ -83,7 +83,7 @@ func (p *program) demo(ctx context.Context, once bool) (err error) {
 func (p *program) showDemoCommands(a *agent.Agent) {
 	self := selfName()
 	ink := p.ink()
-	fmt.Fprintf(p.out, "\n%s\n\n", ink.bold("Both stay up until Ctrl-C. Try, in another terminal:"))
+	say(p.out, "\n%s\n\n", ink.bold("Both stay up until Ctrl-C. Try, in another terminal:"))
 	commands := []string{
 		"export " + "KEYTENDER_SOCKET=" + a.Socket(),
 		self + " status",
@@ -96,7 +96,7 @@ func (p *program) showDemoCommands(a *agent.Agent) {
 		commands = append(commands, fmt.Sprintf("curl -s -H 'Keytender: 1' 'http://%s/v1/token?profile=%s'", a.TCP(), demoProfile))
 	}
 	for _, c := range commands {
-		fmt.Fprintln(p.out, "  "+c)
+		say(p.out, "  %s\n", c)
 	}
 }
 
@@ -127,14 +127,18 @@ func (p *program) ink() ink {
 	return ink{isFile && term.IsTerminal(int(f.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
 }
 
-func (i ink) bold(s string) string { return i.with("1", s) }
-func (i ink) dim(s string) string  { return i.with("2", s) }
+// styled is a text with a terminal's own signs around it, and none in it.
+type styled string
 
-func (i ink) with(code, s string) string {
-	if !i.on {
-		return s
+func (i ink) bold(s string) styled { return i.with("1", s) }
+func (i ink) dim(s string) styled  { return i.with("2", s) }
+
+func (i ink) with(code, s string) styled {
+	s = visible(s)
+	if i.on {
+		s = "\x1b[" + code + "m" + s + "\x1b[0m"
 	}
-	return "\x1b[" + code + "m" + s + "\x1b[0m"
+	return styled(s)
 }
 
 // glimpse is what may be shown of a token.

@@ -32,7 +32,7 @@ func demoActors() [7]string {
 
 // showDemo goes through the seven steps and shows each as it happens.
 func (p *program) showDemo(ctx context.Context, server *orchestratortest.Server, a *agent.Agent) error {
-	fmt.Fprintf(p.out, "%s\n\n", p.ink().bold("A robot gets its work done and never holds the secret. All of it runs here."))
+	say(p.out, "%s\n\n", p.ink().bold("A robot gets its work done and never holds the secret. All of it runs here."))
 	if err := p.pairDemo(ctx, server, a); err != nil {
 		return err
 	}
@@ -72,7 +72,7 @@ func (p *program) pairDemo(ctx context.Context, server *orchestratortest.Server,
 // showStep shows one step of the seven.
 func (p *program) showStep(number int, text string) {
 	ink := p.ink()
-	fmt.Fprintf(p.out, "  %s  %-20s  %s\n", ink.bold(fmt.Sprint(number)), demoActors()[number-1], ink.dim(text))
+	say(p.out, "  %s  %-20s  %s\n", ink.bold(fmt.Sprint(number)), demoActors()[number-1], ink.dim(text))
 }
 
 // demoToken asks for a token as a local automation does: over the socket, and

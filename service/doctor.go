@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-
 	"keytender/agent/api"
 
 	"github.com/spf13/cobra"
@@ -45,11 +43,11 @@ func (p *program) printDoctor(d api.Doctor) {
 	for _, c := range d.Checks {
 		if c.Profile != heading {
 			heading = c.Profile
-			fmt.Fprintf(p.out, "\n%s\n", heading)
+			say(p.out, "\n%s\n", heading)
 		}
-		fmt.Fprintf(p.out, "  %-4s  %-12s  %s\n", c.Result, c.Name, c.Found)
+		say(p.out, "  %-4s  %-12s  %s\n", c.Result, c.Name, c.Found)
 		if c.ToDo != "" {
-			fmt.Fprintf(p.out, "  %-4s  %-12s  → %s\n", "", "", c.ToDo)
+			say(p.out, "  %-4s  %-12s  → %s\n", "", "", c.ToDo)
 		}
 	}
 }

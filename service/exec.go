@@ -66,6 +66,7 @@ func (x *execution) parse(c *cobra.Command, args []string) error {
 }
 
 func (p *program) exec(ctx context.Context, x execution) error {
+	keepMemory() // until COMMAND takes the place of this program
 	path, err := exec.LookPath(x.command[0])
 	if err != nil {
 		return doing("exec", &api.Error{Code: api.InvalidRequest, Description: "there is no program " + x.command[0], Hint: "look for a typing error, or give its path"})
@@ -86,6 +87,13 @@ func (p *program) exec(ctx context.Context, x execution) error {
 	return doing("exec "+x.command[0], replaceProcess(path, x.command, environment(os.Environ(), add, remove)))
 }
 
+// addresses are the variables by which automations find their Orchestrator.
+// An agent sets no others: LD_PRELOAD or BASH_ENV would have COMMAND run its
+// code.
+func addresses() []string {
+	return []string{"UIPATH_URL", "UIPATH_TENANT_NAME", "UIPATH_FOLDER_PATH"}
+}
+
 // doors are the variables that lead to the agent and to the profile's
 // Orchestrator.
 func (p *program) doors(ctx context.Context, profile string) (map[string]string, error) {
@@ -104,8 +112,13 @@ func (p *program) doors(ctx context.Context, profile string) (map[string]string,
 		vars["KEYTENDER_URL"] = "http://" + status.Agent.TCP
 	}
 	for _, one := range status.Profiles {
-		if one.Name == profile {
-			maps.Copy(vars, one.Environment)
+		if one.Name != profile {
+			continue
+		}
+		for _, name := range addresses() {
+			if value := one.Environment[name]; value != "" {
+				vars[name] = value
+			}
 		}
 	}
 	return vars, nil

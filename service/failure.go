@@ -102,19 +102,20 @@ func (p *program) report(err error) int {
 	if p.json {
 		_ = json.NewEncoder(p.errs).Encode(answer)
 	} else {
-		fmt.Fprintln(p.errs, "keytender: "+sentence(err, answer))
+		say(p.errs, "keytender: %s\n", sentence(err, answer))
 	}
 	return answer.Code.Exit()
 }
 
-// sentence is "what: why: what to do". That nobody answers is the same news
-// whatever the command was about to do.
+// sentence is "what: why: what to do" on one line. That nobody answers is the
+// same news whatever the command was about to do.
 func sentence(err error, answer *api.Error) string {
+	said := err.Error()
 	if answer.Code == api.Unavailable {
-		return "reach the agent: " + answer.Error()
+		said = "reach the agent: " + answer.Error()
 	}
-	return err.Error()
+	return strings.ReplaceAll(strings.TrimSpace(said), "\n", "; ")
 }
 
 // warn tells p's person something that does not stop the command.
-func (p *program) warn(text string) { fmt.Fprintln(p.errs, "keytender: warning: "+text) }
+func (p *program) warn(text string) { say(p.errs, "keytender: warning: %s\n", text) }

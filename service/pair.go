@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 
@@ -19,6 +20,7 @@ type pairing struct {
 	source   secretSource
 	settings []string
 	from     string
+	fileInfo fs.FileInfo // of the pairing file, where that names the secret's
 }
 
 func (p *program) pairCommand() *cobra.Command {
@@ -31,8 +33,12 @@ func (p *program) pairCommand() *cobra.Command {
 and only then store it. A pairing that fails leaves nothing behind.
 
 The secret is asked for on the terminal, or read from --secret-file or
---secret-env; it is never an argument. A pairing file names its own
-"secret_file".`,
+--secret-env; it is never an argument.
+
+A pairing file can name its own "secret_file". Whoever wrote it then chose
+which file is read and where that goes: on a terminal you are asked first, and
+without one the pairing file must be yours and closed to everyone else (chmod
+600), or root's and writable by root alone; else give --secret-file.`,
 		Example: "  keytender pair invoices --kind robot --url https://cloud.uipath.com/acme/prod/orchestrator_ --client-id 3c1e",
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := x.parse(c, args); err != nil {
@@ -86,7 +92,7 @@ func (x *pairing) parseFile(c *cobra.Command, args []string) error {
 			return misused(c, "--"+flag+" stands in the pairing file: leave it out")
 		}
 	}
-	read, secretFile, err := readPairingFile(x.from)
+	read, secretFile, info, err := readPairingFile(x.from)
 	if err != nil {
 		return err
 	}
@@ -95,8 +101,8 @@ func (x *pairing) parseFile(c *cobra.Command, args []string) error {
 		read.TokenEndpoint = x.TokenEndpoint
 	}
 	x.Pairing = read
-	if x.source == (secretSource{}) {
-		x.source.file = secretFile
+	if x.source == (secretSource{}) && secretFile != "" {
+		x.source.file, x.fileInfo = secretFile, info
 	}
 	return x.complete(c, `"kind"`, `"client_id"`, `"url" or "identity"`)
 }
@@ -113,11 +119,17 @@ func (x *pairing) complete(c *cobra.Command, kind, clientID, address string) err
 	case x.URL == "" && x.Identity == "":
 		return misused(c, address+" is missing")
 	}
-	return nil
+	return x.checkPrintable(c)
 }
 
 func (p *program) pair(c *cobra.Command, x pairing) error {
-	secret, err := p.secret(c, x.source, x.Name)
+	keepMemory()
+	if x.fileInfo != nil {
+		if err := p.release(x); err != nil {
+			return err
+		}
+	}
+	secret, err := p.secret(c, x.source, x.Name+", to be sent to "+destinationsText(x.Pairing))
 	if err != nil {
 		return err
 	}
@@ -143,7 +155,7 @@ func (p *program) sendPairing(ctx context.Context, x api.Pairing) (api.PairResul
 	defer admin.Close()
 	return admin.Pair(ctx, x, func(s api.Step) {
 		if !p.json {
-			fmt.Fprintf(p.out, "  %d/%d  %s\n", s.Number, s.Of, s.Text)
+			say(p.out, "  %d/%d  %s\n", s.Number, s.Of, s.Text)
 		}
 	})
 }
@@ -159,10 +171,12 @@ func unconfirmed(err error) string {
 
 // confirm asks the person at the terminal, and takes nobody for no.
 func (p *program) confirm(question string) bool {
-	if p.json || !term.IsTerminal(int(p.in.Fd())) {
-		return false
-	}
-	fmt.Fprintf(p.errs, "%s\nSend it there? [y/N] ", question)
+	return !p.json && term.IsTerminal(int(p.in.Fd())) && p.ask(question)
+}
+
+// ask asks whether a secret may go where the question says.
+func (p *program) ask(question string) bool {
+	say(p.errs, "%s\nSend it there? [y/N] ", question)
 	answer, err := readLine(p.in)
 	return err == nil && (strings.EqualFold(answer, "y") || strings.EqualFold(answer, "yes"))
 }
@@ -184,10 +198,10 @@ func readLine(f *os.File) (string, error) {
 func (p *program) printPaired(r api.PairResult) {
 	name := r.Profile.Name
 	if !r.Changed {
-		fmt.Fprintf(p.out, "%s is paired with these values already: nothing changed\n", name)
+		say(p.out, "%s is paired with these values already: nothing changed\n", name)
 		return
 	}
-	fmt.Fprintf(p.out, "%s is paired: try \"keytender token %s\"\n", name, name)
+	say(p.out, "%s is paired: try \"keytender token %s\"\n", name, name)
 	for _, w := range r.Warnings {
 		p.warn(w)
 	}

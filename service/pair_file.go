@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -29,16 +30,20 @@ type pairingFile struct {
 	SecretFile    string            `json:"secret_file"` // relative to the pairing file
 }
 
-// readPairingFile reads the pairing at path, and where its secret is.
-func readPairingFile(path string) (pairing api.Pairing, secretFile string, err error) {
+// readPairingFile reads the pairing at path, where its secret is, and what the
+// file is that says so.
+func readPairingFile(path string) (pairing api.Pairing, secretFile string, info fs.FileInfo, err error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return pairing, "", doing("read the pairing file", err)
+		return pairing, "", nil, doing("read the pairing file", err)
 	}
 	defer f.Close()
+	if info, err = f.Stat(); err != nil {
+		return pairing, "", nil, doing("read the pairing file", err)
+	}
 	read, err := parsePairing(f)
 	if err != nil {
-		return pairing, "", doing("read the pairing file", &api.Error{Code: api.InvalidRequest, Description: path + ": " + err.Error()})
+		return pairing, "", nil, doing("read the pairing file", &api.Error{Code: api.InvalidRequest, Description: path + ": " + err.Error()})
 	}
 	secretFile = read.SecretFile
 	if secretFile != "" && !filepath.IsAbs(secretFile) {
@@ -48,7 +53,7 @@ func readPairingFile(path string) (pairing api.Pairing, secretFile string, err e
 		Version: read.Version, Name: read.Name, Kind: read.Kind, URL: read.URL, ClientID: read.ClientID,
 		Identity: read.Identity, TokenEndpoint: read.TokenEndpoint, Edition: read.Edition,
 		Scopes: read.Scopes, Store: read.Store, Settings: read.Settings,
-	}, secretFile, nil
+	}, secretFile, info, nil
 }
 
 // parsePairing reads one pairing and refuses whatever it does not know: a

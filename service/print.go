@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"keytender/agent/api"
@@ -17,6 +18,34 @@ func (p *program) printJSON(v any) error {
 	e.SetIndent("", "  ")
 	e.SetEscapeHTML(false)
 	return doing("write the answer", e.Encode(v))
+}
+
+// say writes for people. What a terminal would obey is taken from every
+// argument, for most are the words of an agent, a server or a file; only the
+// format, which is ours, and what is styled go out as they are.
+func say(w io.Writer, format string, args ...any) error {
+	shown := make([]any, len(args))
+	for i, a := range args {
+		switch a.(type) {
+		case int, styled:
+			shown[i] = a
+		default:
+			shown[i] = visible(fmt.Sprint(a))
+		}
+	}
+	_, err := fmt.Fprintf(w, format, shown...)
+	return err
+}
+
+// visible is s without what a terminal would obey: control characters, and
+// those that turn the direction of writing or take no room.
+func visible(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return '·'
+	}, s)
 }
 
 // table is rows of cells for people; the first row is the heading.
@@ -37,7 +66,7 @@ func (t table) print(w io.Writer, indent string) {
 			line.WriteString(cell)
 			line.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)+2))
 		}
-		fmt.Fprintln(w, strings.TrimRight(indent+line.String(), " "))
+		say(w, "%s\n", strings.TrimRight(indent+line.String(), " "))
 	}
 }
 
@@ -129,5 +158,5 @@ func (t table) printFacts(w io.Writer) {
 	var lines strings.Builder
 	kept.print(&lines, "  ")
 	_, body, _ := strings.Cut(lines.String(), "\n")
-	fmt.Fprint(w, body)
+	_, _ = io.WriteString(w, body)
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"keytender/agent/api"
@@ -34,7 +33,7 @@ func (p *program) profilesCommand() *cobra.Command {
 
 func (p *program) printProfiles(list []api.Profile, now time.Time) {
 	if len(list) == 0 {
-		fmt.Fprintln(p.out, `no profiles: pair one with "keytender pair"`)
+		say(p.out, "no profiles: pair one with \"keytender pair\"\n")
 		return
 	}
 	starred := false
@@ -51,14 +50,14 @@ func (p *program) printProfiles(list []api.Profile, now time.Time) {
 	}
 	rows.print(p.out, "")
 	if starred {
-		fmt.Fprintln(p.out, "* is meant where no name is given")
+		say(p.out, "* is meant where no name is given\n")
 	}
 	for _, one := range list {
 		if one.LastError != nil {
-			fmt.Fprintf(p.out, "%s: %s\n", one.Name, one.LastError)
+			say(p.out, "%s: %s\n", one.Name, one.LastError)
 		}
 		if one.Deprecated != "" {
-			fmt.Fprintf(p.out, "%s: %s\n", one.Name, one.Deprecated)
+			say(p.out, "%s: %s\n", one.Name, one.Deprecated)
 		}
 	}
 }
@@ -105,6 +104,6 @@ func (p *program) change(ctx context.Context, what, done string, do func(context
 	if p.json {
 		return p.printJSON(map[string]bool{"changed": true})
 	}
-	fmt.Fprintln(p.out, done)
+	say(p.out, "%s\n", done)
 	return nil
 }

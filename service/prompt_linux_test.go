@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -44,7 +45,7 @@ func newOrchestrator(t *testing.T) *orchestratortest.Server {
 func TestPromptShowsNoSecret(t *testing.T) {
 	r, server := runAgent(t), newOrchestrator(t)
 	x := onTerminal(t, r.keytender("pair", "invoices", "--kind", "robot", "--url", server.Orchestrator, "--client-id", "robot-1"))
-	x.until("Secret of invoices (not shown): ")
+	x.until("Secret of invoices, to be sent to " + server.Origin + " (not shown): ")
 	x.waitForEcho(false)
 	x.typed(symbols + "\n")
 	status, shown, echoes := x.ends()
@@ -107,6 +108,39 @@ func TestTokenEndpointElsewhere(t *testing.T) {
 			x.typed(row.answer + "\n")
 			if status, shown, _ := x.ends(); status != row.status {
 				t.Errorf("exit status %d, not %d: %s", status, row.status, shown)
+			}
+		})
+	}
+}
+
+// TestMailedPairingFile: who wrote a pairing file chose which of our files is
+// read and where it goes, so a person is asked first.
+func TestMailedPairingFile(t *testing.T) {
+	r, server := runAgent(t), newOrchestrator(t)
+	dir := t.TempDir()
+	secret, file := filepath.Join(dir, ".vault-token"), filepath.Join(dir, "mailed.json")
+	content := `{"version":1,"name":"invoices","kind":"robot","url":"https://cloud.uipath.com/a/b","identity":"` + server.Identity +
+		`","client_id":"robot-1","secret_file":".vault-token"}`
+	for path, content := range map[string]string{secret: symbols, file: content} {
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, row := range []struct {
+		answer string
+		status int
+	}{{"n", api.ExitUsage}, {"", api.ExitUsage}, {"y", api.ExitDone}} {
+		t.Run("answer "+row.answer, func(t *testing.T) {
+			before := server.TokenRequests()
+			x := onTerminal(t, r.keytender("pair", "--from", file))
+			x.until("The secret in " + secret + " would be sent to " + server.Origin)
+			x.until("[y/N] ")
+			x.typed(row.answer + "\n")
+			if status, shown, _ := x.ends(); status != row.status {
+				t.Errorf("exit status %d, not %d: %s", status, row.status, shown)
+			}
+			if asked := server.TokenRequests() > before; asked != (row.status == api.ExitDone) {
+				t.Errorf("the secret was sent: %v", asked)
 			}
 		})
 	}

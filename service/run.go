@@ -50,6 +50,7 @@ config.yaml again. "keytender service install --user" runs it after each login.`
 }
 
 func (p *program) run(ctx context.Context, mode agent.Mode, o runOptions) error {
+	keepMemoryFromCores()
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	log := slog.New(p.logHandler(o.debug))

@@ -23,11 +23,13 @@ func (p *program) secretSetCommand() *cobra.Command {
 		Short: "Replace the secret of a profile",
 		Long: `Replace the secret of a profile, or give a declared profile its first. The
 secret is proven with a token before it is stored: one that is refused changes
-nothing.`,
+nothing. It is sent to the Identity Server that the profile was paired or
+declared with.`,
 		Example:           "  keytender secret set invoices --secret-file - < new.secret",
 		Args:              exactly("NAME"),
 		ValidArgsFunction: p.completeProfiles,
 		RunE: func(c *cobra.Command, args []string) error {
+			keepMemory()
 			secret, err := p.secret(c, source, args[0])
 			if err != nil {
 				return err

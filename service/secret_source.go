@@ -32,10 +32,10 @@ func (s *secretSource) flags(c *cobra.Command) {
 	c.Flags().StringVar(&s.env, "secret-env", "", "read the secret from this environment `VARIABLE`")
 }
 
-// secret reads the secret of c's profile, without the line end that editors
-// and echo put behind it.
-func (p *program) secret(c *cobra.Command, s secretSource, profile string) (vault.Secret, error) {
-	text, err := p.secretText(c, s, profile)
+// secret reads the secret of owner, the words in which a prompt asks for it,
+// without the line end that editors and echo put behind it.
+func (p *program) secret(c *cobra.Command, s secretSource, owner string) (vault.Secret, error) {
+	text, err := p.secretText(c, s, owner)
 	if err != nil {
 		return vault.Secret{}, err
 	}
@@ -49,7 +49,7 @@ func (p *program) secret(c *cobra.Command, s secretSource, profile string) (vaul
 	return vault.NewSecret(text), nil
 }
 
-func (p *program) secretText(c *cobra.Command, s secretSource, profile string) (string, error) {
+func (p *program) secretText(c *cobra.Command, s secretSource, owner string) (string, error) {
 	switch {
 	case s.file != "" && s.env != "":
 		return "", misused(c, "--secret-file and --secret-env exclude each other")
@@ -69,7 +69,7 @@ func (p *program) secretText(c *cobra.Command, s secretSource, profile string) (
 		}
 		return text, nil
 	case term.IsTerminal(int(p.in.Fd())):
-		return p.promptSecret(profile)
+		return p.promptSecret(owner)
 	default:
 		return "", misused(c, "there is no terminal to ask for the secret on: give --secret-file FILE (- is standard input) or --secret-env NAME")
 	}
@@ -82,7 +82,7 @@ func readSecret(r io.Reader) (string, error) {
 
 // promptSecret asks on the terminal, which shows nothing of what is typed. A
 // person who gives up with Ctrl-C gets the terminal back as it was.
-func (p *program) promptSecret(profile string) (string, error) {
+func (p *program) promptSecret(owner string) (string, error) {
 	fd := int(p.in.Fd())
 	before, err := term.GetState(fd)
 	if err != nil {
@@ -97,21 +97,21 @@ func (p *program) promptSecret(profile string) (string, error) {
 		err  error
 	}
 	typed := make(chan line, 1)
-	fmt.Fprintf(p.errs, "Secret of %s (not shown): ", profile)
+	say(p.errs, "Secret of %s (not shown): ", owner)
 	go func() { // ends with the process if nobody types
 		text, err := term.ReadPassword(fd)
 		typed <- line{text, err}
 	}()
 	select {
 	case got := <-typed:
-		fmt.Fprintln(p.errs)
+		say(p.errs, "\n")
 		if errors.Is(got.err, io.EOF) {
 			return "", nil
 		}
 		return string(got.text), doing("ask for the secret", got.err)
 	case <-interrupt:
 		_ = term.Restore(fd, before)
-		fmt.Fprintln(p.errs)
+		say(p.errs, "\n")
 		return "", doing("ask for the secret", &api.Error{Code: api.InvalidRequest, Description: "interrupted", Hint: "nothing was changed"})
 	}
 }

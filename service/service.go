@@ -56,7 +56,7 @@ func (p *program) serviceActionCommand(a serviceAction, user *bool) *cobra.Comma
 			if p.json {
 				return p.printJSON(map[string]bool{"changed": true})
 			}
-			fmt.Fprintln(p.out, "the service is "+a.done)
+			say(p.out, "the service is %s\n", a.done)
 			return nil
 		},
 	}
@@ -81,7 +81,7 @@ func (p *program) serviceStatusCommand(user *bool) *cobra.Command {
 			if p.json {
 				err = p.printJSON(map[string]string{"state": state})
 			} else {
-				fmt.Fprintln(p.out, "the service is "+state)
+				say(p.out, "the service is %s\n", state)
 			}
 			if err == nil && state != serviceRunning {
 				err = exitStatus(api.ExitUnavailable)

@@ -38,7 +38,7 @@ func (p *program) statusCommand() *cobra.Command {
 }
 
 func (p *program) printStatus(s api.Status, now time.Time) {
-	fmt.Fprintf(p.out, "keytender %s is %s\n", s.Agent.Version, stateText(s.Agent.State))
+	say(p.out, "keytender %s is %s\n", s.Agent.Version, stateText(s.Agent.State))
 	facts := table{
 		{"mode", s.Agent.Mode},
 		{"running", fmt.Sprintf("for %s, process %d", spanText(now.Sub(s.Agent.StartedAt)), s.Agent.PID)},
@@ -52,7 +52,7 @@ func (p *program) printStatus(s api.Status, now time.Time) {
 		facts.add("audit", s.Agent.Audit.Error())
 	}
 	facts.printFacts(p.out)
-	fmt.Fprintln(p.out)
+	say(p.out, "\n")
 	p.printProfiles(s.Profiles, now)
 }
 
@@ -91,7 +91,7 @@ func (p *program) profileStatus(s api.Status, name string) error {
 }
 
 func (p *program) printProfile(one api.Profile, now time.Time) {
-	fmt.Fprintf(p.out, "%s is %s\n", one.Name, stateText(one.State))
+	say(p.out, "%s is %s\n", one.Name, stateText(one.State))
 	age := ""
 	if one.SecretAgeDays != nil {
 		age = ", stored " + daysText(*one.SecretAgeDays)

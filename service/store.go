@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"path/filepath"
 
 	"keytender/vault"
@@ -54,7 +53,7 @@ func (p *program) storeInitSealed(keyFile string) error {
 	if p.json {
 		return p.printJSON(map[string]string{"key": key})
 	}
-	fmt.Fprintf(p.out, `%s is made. Name it in config.yaml:
+	say(p.out, `%s is made. Name it in config.yaml:
 
   stores:
     default: {url: "sealed:", key: %q}

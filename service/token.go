@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,6 +37,7 @@ the only one.`,
 }
 
 func (p *program) token(ctx context.Context, want api.TokenRequest) error {
+	keepMemory()
 	token, err := p.askToken(ctx, want)
 	if err != nil {
 		return err
@@ -62,7 +64,16 @@ func (p *program) askToken(ctx context.Context, want api.TokenRequest) (api.Toke
 			refused.Hint = "name one of " + strings.Join(names(list), ", ")
 		}
 	}
+	if err == nil && !isToken(token.AccessToken) {
+		err = &api.Error{Code: api.ProviderBroken, Description: "the token holds what no token can", Hint: "it is not shown; see what Identity Server that is"}
+	}
 	return token, doing(strings.TrimSpace("get a token "+want.Profile), err)
+}
+
+// isToken tells whether s can be an access token (RFC 6749 appendix A.12). What
+// cannot be would be obeyed by a terminal or end a header.
+func isToken(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return r < 0x20 || r > 0x7e })
 }
 
 func names(profiles []api.Profile) []string {
@@ -83,5 +94,6 @@ func (p *program) completeProfiles(c *cobra.Command, args []string, _ string) ([
 	client := p.client()
 	defer client.Close()
 	list, _ := client.Profiles(ctx)
-	return names(list), cobra.ShellCompDirectiveNoFileComp
+	known := slices.DeleteFunc(names(list), func(name string) bool { return !isName(name) }) // a shell reads them
+	return known, cobra.ShellCompDirectiveNoFileComp
 }

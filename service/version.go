@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -20,7 +19,7 @@ func (p *program) versionCommand() *cobra.Command {
 			if p.json {
 				return p.printJSON(map[string]string{"version": versionText(), "commit": commit(), "go": runtime.Version(), "platform": platform})
 			}
-			fmt.Fprintf(p.out, "keytender %s (%s)\n", versionText(), strings.Join([]string{either(commit(), "no commit"), runtime.Version(), platform}, ", "))
+			say(p.out, "keytender %s (%s)\n", versionText(), strings.Join([]string{either(commit(), "no commit"), runtime.Version(), platform}, ", "))
 			return nil
 		},
 	}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -28,11 +29,37 @@ func (c *Client) dial() *door {
 	return c.door
 }
 
-// Token gets an access token for a profile.
+// restartLimit bounds how long Token asks again while the agent restarts.
+const restartLimit = 5 * time.Second
+
+// Token gets an access token for a profile. An agent that says it is about to
+// be back, as one that restarts does, is asked again for up to 5 s.
 func (c *Client) Token(ctx context.Context, r TokenRequest) (Token, error) {
-	var token Token
-	err := c.dial().call(ctx, http.MethodGet, "/v1/token?"+r.query().Encode(), nil, &token)
-	return token, err
+	over := time.Now().Add(restartLimit)
+	var told *Error // that the agent is about to be back
+	for {
+		var token Token
+		err := c.dial().call(ctx, http.MethodGet, "/v1/token?"+r.query().Encode(), nil, &token)
+		failed, ok := errors.AsType[*Error](err)
+		if !ok || failed.Code != Unavailable {
+			return token, err
+		}
+		if failed.RetryAfter > 0 {
+			told = failed
+		}
+		if told == nil {
+			return token, err
+		}
+		pause := time.Duration(told.RetryAfter) * time.Second
+		if time.Now().Add(pause).After(over) {
+			return token, told
+		}
+		select {
+		case <-ctx.Done():
+			return token, told
+		case <-time.After(pause):
+		}
+	}
 }
 
 func (r TokenRequest) query() url.Values {

@@ -180,6 +180,26 @@ func TestSilentAgentIsGivenUp(t *testing.T) {
 	}
 }
 
+// TestRestartIsWaitedFor: an agent that says it is about to be back is asked
+// again, also while nobody listens; one that says nothing of the kind is not.
+func TestRestartIsWaitedFor(t *testing.T) {
+	stopping := `{"error":"unavailable","error_description":"the agent is stopping","retry_after":1}`
+	socket := listening(t, "HTTP/1.1 503 X\r\nRetry-After: 1\r\nConnection: close\r\n\r\n"+stopping)
+	later := listening(t, tokenAnswer)
+	time.AfterFunc(500*time.Millisecond, func() { os.Remove(socket) })
+	time.AfterFunc(1500*time.Millisecond, func() { _ = os.Rename(later, socket) })
+	reached(t, socket, true)
+
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	c := &api.Client{Socket: listening(t, "HTTP/1.1 503 X\r\nConnection: close\r\n\r\n"+stopping)}
+	defer c.Close()
+	_, err := c.Token(ctx, api.TokenRequest{})
+	if e, ok := errors.AsType[*api.Error](err); !ok || e.Description != "the agent is stopping" {
+		t.Errorf("given up: %v", err)
+	}
+}
+
 // TestSocketOfOthersIsNotTrusted: in a directory that somebody else can write,
 // anybody could be listening.
 func TestSocketOfOthersIsNotTrusted(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -30,12 +31,7 @@ type door struct {
 // newDoor is the end of a socket; with keep, connections are kept for further
 // requests.
 func newDoor(socket string, keep bool) *door {
-	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
-		if err := trusted(socket); err != nil {
-			return nil, err
-		}
-		return new(net.Dialer).DialContext(ctx, "unix", socket)
-	}
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return connect(ctx, socket) }
 	return &door{socket: socket, http: &http.Client{
 		Transport: &http.Transport{
 			DialContext:         dial,
@@ -46,6 +42,38 @@ func newDoor(socket string, keep bool) *door {
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
+}
+
+// connect connects to a socket that only root, this user or the machine's
+// agent can be behind; else nothing is sent.
+func connect(ctx context.Context, socket string) (net.Conn, error) {
+	if err := trusted(socket); err != nil {
+		return nil, err
+	}
+	c, err := dial(ctx, socket)
+	if err != nil {
+		return nil, err
+	}
+	if err := trustedListener(c, socket); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return c, nil
+}
+
+// dial waits, for half a second in all, while more clients connect at once
+// than the socket can hold, which on Linux is EAGAIN.
+func dial(ctx context.Context, socket string) (net.Conn, error) {
+	for pause := 4 * time.Millisecond; ; pause *= 2 {
+		c, err := new(net.Dialer).DialContext(ctx, "unix", socket)
+		if !errors.Is(err, syscall.EAGAIN) || pause > 256*time.Millisecond {
+			return c, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(pause):
+		}
+	}
 }
 
 // call sends body, if any, as JSON and reads the answer into out, if any.
@@ -159,6 +187,8 @@ func (d *door) unreachable(ctx context.Context, err error) *Error {
 		return &Error{Code: Unavailable, Description: "the agent did not answer in time on " + d.socket, Hint: `look at "keytender status"`}
 	case errors.Is(err, errNoAccess):
 		return &Error{Code: AccessDenied, Description: "no access to " + d.socket, Hint: "ask as the OS user that runs the agent, or as a member of the group keytender"}
+	case errors.Is(err, syscall.EAGAIN):
+		return &Error{Code: Unavailable, Description: "too many clients wait for the agent on " + d.socket, Hint: "ask again in a second", RetryAfter: 1}
 	case d.dialFailed(err):
 		return &Error{Code: Unavailable, Description: "nobody listens on " + d.socket, Hint: startHint(d.socket)}
 	default:
