@@ -9,6 +9,8 @@ package main
 
 import (
 	"context"
+	"io"
+	"log"
 	"os"
 )
 
@@ -16,6 +18,9 @@ import (
 var version = ""
 
 func main() {
+	// net/http tells the standard logger what a server says out of turn, which
+	// may be the secret that it was sent. Our own log is a slog.Logger.
+	log.SetOutput(io.Discard)
 	p := &program{in: os.Stdin, out: os.Stdout, errs: os.Stderr}
 	os.Exit(p.execute(context.Background(), os.Args[1:]))
 }

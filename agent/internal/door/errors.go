@@ -60,7 +60,7 @@ func ofIdentity(err error) *api.Error {
 			Hint:        "if the secret may be sent there, confirm it: --token-endpoint " + other.TokenEndpoint}
 	}
 	if unresolved, ok := errors.AsType[*identity.ResolveError](err); ok {
-		return &api.Error{Code: codeOf(unresolved.Kind, ""), Description: unresolved.What, Hint: unresolved.Todo}
+		return &api.Error{Code: codeOf(unresolved.Kind, ""), Description: unresolved.What, Hint: unresolved.Todo, RetryAfter: seconds(unresolved.RetryAfter)}
 	}
 	said, ok := errors.AsType[*identity.Error](err)
 	if !ok {

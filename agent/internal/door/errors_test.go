@@ -56,6 +56,10 @@ func TestExplanationHasWhatHelps(t *testing.T) {
 	if e := Explain(wait); e.RetryAfter != 60 || e.ProviderError != "invalid_client" || e.Error() != "the secret was refused: set it" {
 		t.Errorf("%+v", e)
 	}
+	busy := &identity.ResolveError{Kind: identity.Unavailable, What: "the Identity Server asks for patience", RetryAfter: 6500 * time.Millisecond}
+	if e := Explain(busy); e.Code != api.ProviderUnavailable || e.RetryAfter != 7 {
+		t.Errorf("%+v", e)
+	}
 	locked := &vault.Error{Store: "keyring:", Op: "read", Kind: vault.ErrLocked, Why: "nobody is logged in", Todo: "log in"}
 	if e := Explain(locked); e.Error() != "keyring: the store is locked (nobody is logged in): log in" {
 		t.Errorf("%q", e)

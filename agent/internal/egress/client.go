@@ -29,8 +29,8 @@ type Options struct {
 
 // New makes a client; its CA files are read here, once. It is for concurrent
 // use, like any http.Client. Its errors are *url.Error around the types of this
-// package, net, crypto/tls and crypto/x509; see Explain. None holds text that the
-// server sent, because a server can send back what it was sent.
+// package and of net; see Explain. None holds text that the server sent, not even
+// a name in its certificate, because a server can send back what it was sent.
 //
 // https goes through the proxy that the environment names (HTTPS_PROXY,
 // NO_PROXY); loopback and plain http never do.
@@ -42,18 +42,19 @@ func New(o Options) (*http.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	dialer := &net.Dialer{Timeout: min(10*time.Second, o.Timeout), KeepAlive: 30 * time.Second}
+	dialer := &net.Dialer{Timeout: min(10*time.Second, o.Timeout)}
 
 	secure := transport(o.Timeout)
 	secure.Proxy = proxy
 	secure.OnProxyConnectResponse = proxyAnswer
-	secure.DialContext = dialer.DialContext
 	secure.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}
+	secure.DialContext = dial(dialer.DialContext).quiet
+	secure.DialTLSContext = dial(dialer.DialContext).secured(secure.TLSClientConfig, secure.TLSHandshakeTimeout)
 
 	near := *dialer
 	near.Control = loopbackOnly
 	plain := transport(o.Timeout)
-	plain.DialContext = near.DialContext
+	plain.DialContext = dial(near.DialContext).quiet
 
 	return &http.Client{
 		Transport: &guard{secure: secure, plain: plain, userAgent: o.UserAgent},
@@ -61,12 +62,14 @@ func New(o Options) (*http.Client, error) {
 	}, nil
 }
 
+// transport keeps no connection for a second request: requests are rare, and
+// what a server sends on an idle one net/http prints to the standard logger.
+// See also line.
 func transport(timeout time.Duration) *http.Transport {
 	return &http.Transport{
+		DisableKeepAlives:      true,
 		TLSHandshakeTimeout:    min(10*time.Second, timeout),
 		ResponseHeaderTimeout:  timeout,
-		IdleConnTimeout:        60 * time.Second,
-		MaxIdleConnsPerHost:    4,
 		MaxResponseHeaderBytes: 64 << 10,
 	}
 }

@@ -2,16 +2,12 @@ package egress
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"net/url"
 	"os"
-	"strings"
 )
 
 // Explain says of an error of a client of New what happened and what a person
@@ -27,7 +23,7 @@ func Explain(err error) (what, todo string) {
 			host = u.Host
 		}
 	}
-	for _, explain := range []func(error, string) (string, string){ours, certificate, network} {
+	for _, explain := range []func(error, string) (string, string){ours, secure, network} {
 		if what, todo = explain(err, host); what != "" {
 			return what, todo
 		}
@@ -55,25 +51,26 @@ func ours(err error, _ string) (what, todo string) {
 	return "", ""
 }
 
-// certificate explains why a server was not believed to be who it says.
-func certificate(err error, host string) (what, todo string) {
-	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		return "the certificate of " + host + " is from an authority that this machine does not know",
-			"if it is your organization's own, name its PEM file under ca in config.yaml (ca: [/path/to/ca.pem])"
+// secure explains why there was no TLS with the right server.
+func secure(err error, _ string) (what, todo string) {
+	if e, ok := errors.AsType[*HandshakeError](err); ok {
+		return e.Error(), "check that the port speaks https, TLS 1.2 or later"
 	}
-	if _, ok := errors.AsType[x509.HostnameError](err); ok {
-		return "the certificate of " + host + " is for another name", "use the name that the certificate has"
+	e, ok := errors.AsType[*CertificateError](err)
+	if !ok {
+		return "", ""
 	}
-	if e, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
-		if e.Reason == x509.Expired {
-			return "the certificate of " + host + " has expired or is not valid yet", "check this machine's clock; if it is right, the server needs a new certificate"
-		}
-		return "the certificate of " + host + " is not valid for this use", "the server needs another certificate"
+	switch e.Reason {
+	case UnknownAuthority:
+		todo = "if it is your organization's own, name its PEM file under ca in config.yaml (ca: [/path/to/ca.pem])"
+	case OtherName:
+		todo = "use the name that the certificate has"
+	case Expired:
+		todo = "check this machine's clock; if it is right, the server needs a new certificate"
+	default:
+		todo = "the server needs another certificate"
 	}
-	if isTLS(err) || untrusted(err) {
-		return "no secure connection with " + host + " could be made", "check that the port speaks https, TLS 1.2 or later"
-	}
-	return "", ""
+	return e.Error(), todo
 }
 
 // network explains why nobody, or only half of somebody, answered.
@@ -97,27 +94,4 @@ func network(err error, host string) (what, todo string) {
 		return host + " ended the connection before its answer was complete", "try again; if it stays, something between here and the server cuts it"
 	}
 	return "", ""
-}
-
-// untrusted tells whether a certificate was the reason.
-func untrusted(err error) bool {
-	_, ok := errors.AsType[*tls.CertificateVerificationError](err)
-	return ok
-}
-
-// isTLS tells whether the handshake was the reason. crypto/tls has no type for
-// most of its errors, but their texts are its own and begin alike.
-func isTLS(err error) bool {
-	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok || errors.Is(err, http.ErrSchemeMismatch) {
-		return true
-	}
-	if _, ok := errors.AsType[tls.AlertError](err); ok {
-		return true
-	}
-	for ; err != nil; err = errors.Unwrap(err) {
-		if strings.HasPrefix(err.Error(), "tls: ") || strings.HasPrefix(err.Error(), "remote error: tls: ") {
-			return true
-		}
-	}
-	return false
 }

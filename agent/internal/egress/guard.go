@@ -33,13 +33,17 @@ func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
 		r = r.Clone(r.Context())
 		r.Header.Set("User-Agent", g.userAgent)
 	}
+	r, state := overheard(r)
 	answer, err := way.RoundTrip(r)
 	if err != nil {
 		return nil, clean(err, r.URL.Host)
 	}
+	if answer.TLS == nil {
+		answer.TLS = state()
+	}
 	if slices.Contains(redirects, answer.StatusCode) {
 		answer.Body.Close()
-		return nil, &RedirectError{From: r.URL.Host, Status: answer.StatusCode, To: destination(answer)}
+		return nil, &RedirectError{From: r.URL.Host, Status: answer.StatusCode, To: target(answer)}
 	}
 	answer.Body = &body{ReadCloser: http.MaxBytesReader(nil, answer.Body, MaxBody), host: r.URL.Host}
 	return answer, nil
@@ -71,13 +75,16 @@ func loopbackOnly(_, address string, _ syscall.RawConn) error {
 	return nil
 }
 
-// destination is the origin a redirect points to, or "" if it names none.
-func destination(answer *http.Response) string {
+// target is where a redirect points to, in our words.
+func target(answer *http.Response) Target {
 	to, err := answer.Location()
-	if err != nil || to.Host == "" {
+	switch {
+	case err != nil:
 		return ""
+	case Origin(to) == Origin(answer.Request.URL):
+		return SameServer
 	}
-	return Origin(to)
+	return OtherServer
 }
 
 // body ends at MaxBody and keeps the server's text out of its errors.
@@ -97,8 +104,10 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, clean(err, b.host)
 }
 
-// clean lets errors pass whose text is ours or the system's. net/http has others,
-// without types, that quote what the server sent: they become *GarbledError.
+// clean lets errors pass whose text is ours or the system's. crypto/x509 and
+// crypto/tls have others that show what is in the server's certificate, and
+// net/http has some, without types, that quote what the server sent: they become
+// errors of this package.
 func clean(err error, host string) error {
 	var (
 		plaintext *PlaintextError
@@ -111,9 +120,13 @@ func clean(err error, host string) error {
 		return plaintext
 	case errors.As(err, &proxy):
 		return proxy
+	case untrusted(err):
+		return &CertificateError{Host: host, Reason: reason(err)}
+	case isTLS(err):
+		return &HandshakeError{Host: host}
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded),
 		errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF),
-		errors.As(err, &network), errors.As(err, &system), untrusted(err), isTLS(err):
+		errors.As(err, &network), errors.As(err, &system):
 		return err
 	}
 	return &GarbledError{Host: host}

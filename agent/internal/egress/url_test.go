@@ -26,6 +26,20 @@ func TestCheckURL(t *testing.T) {
 		"https://host:canary/":      false,
 		"":                          false,
 		"http://127.0.0.1.evil.com": false,
+		"https://[2001:db8::1]/":    true,
+		"https://xn--bcher-kva.de/": true,
+		"https://under_score.corp/": true,
+		"https://host/a%e2%80%ae":   true,
+		"https://b\u00fccher.de/":   false,
+		"https://b%c3%bccher.de/":   false,
+		"https://a\u202ecanary.de/": false,
+		"https://host/canary\u202e": false,
+		"https://host/canary\u009b": false,
+		"https://ho<canary>st/":     false,
+		"https://ho st/canary":      false,
+		"https://[::1%25canary]/":   false,
+		"https://host/canary" + strings.Repeat("a", 2<<10): false,
+		"https://" + strings.Repeat("a", 255) + "/canary":  false,
 	} {
 		_, err := CheckURL(raw)
 		if (err == nil) != ok {
@@ -69,8 +83,13 @@ func FuzzCheckURL(f *testing.F) {
 		if u.Scheme == "http" && !IsLoopback(u.Hostname()) {
 			t.Errorf("%q passed without TLS", raw)
 		}
-		if strings.ContainsAny(u.String(), "\r\n\x00") {
-			t.Errorf("%q kept control characters", raw)
+		for _, text := range []string{u.String(), u.Host, Origin(u)} {
+			if strings.ContainsFunc(text, func(c rune) bool { return c < ' ' || c > '~' }) {
+				t.Errorf("%q may be shown as %q", raw, text)
+			}
+		}
+		if again, err := url.Parse(Origin(u)); err != nil || Origin(again) != Origin(u) {
+			t.Errorf("%q has the origin %q: %v", raw, Origin(u), err)
 		}
 	})
 }

@@ -26,8 +26,8 @@ type AuthConfig struct {
 // Orchestrator's origin and is asked for its discovery document.
 func (s *search) told(ctx context.Context) (Resolution, error) {
 	from := s.Orchestrator.Base + s.AuthConfig.Path
-	if !strings.HasPrefix(s.AuthConfig.Path, "/") {
-		return Resolution{}, s.refuse("auth_config: path must begin with a slash", "correct config.yaml")
+	if !strings.HasPrefix(s.AuthConfig.Path, "/") || strings.ContainsFunc(s.AuthConfig.Path, func(c rune) bool { return c <= ' ' || c > '~' }) {
+		return Resolution{}, s.refuse("auth_config: path must begin with a slash and be visible ASCII", "correct config.yaml; other letters go percent-encoded")
 	}
 	status, _, body, err := s.get(ctx, from)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"keytender/agent/internal/egress"
 )
@@ -71,14 +72,25 @@ func (s *search) get(ctx context.Context, from string) (status int, isHTML bool,
 		what, todo := egress.Explain(err)
 		return 0, false, nil, &ResolveError{Kind: kindOf(err), What: what, Asked: s.asked, Todo: todo, Err: err}
 	}
-	if at, err := http.ParseTime(answer.Header.Get("Date")); err == nil {
-		s.skew = at.Sub(s.client.wall())
+	now, date := s.client.wall(), dateOf(answer.Header)
+	if !date.IsZero() {
+		s.skew = date.Sub(now)
 	}
 	if answer.StatusCode >= 500 || answer.StatusCode == http.StatusTooManyRequests {
 		return 0, false, nil, &ResolveError{Kind: Unavailable, Asked: s.asked,
-			What: fmt.Sprintf("%s answered %d", from, answer.StatusCode), Todo: "try again later"}
+			What: fmt.Sprintf("%s answered %d", from, answer.StatusCode), Todo: "try again later",
+			RetryAfter: retryAfter(answer.Header.Get("Retry-After"), date, now)}
 	}
 	return answer.StatusCode, html(answer.Header), body, nil
+}
+
+// dateOf is the server's clock; zero if it showed none.
+func dateOf(h http.Header) time.Time {
+	at, err := http.ParseTime(h.Get("Date"))
+	if err != nil {
+		return time.Time{}
+	}
+	return at
 }
 
 func html(h http.Header) bool {
@@ -86,28 +98,28 @@ func html(h http.Header) bool {
 	return err == nil && (kind == "text/html" || kind == "application/xhtml+xml")
 }
 
-// endpointOf checks a document's token endpoint. RFC 6749 §3.2 lets it have a
-// query, and no fragment.
-func endpointOf(doc document) (*url.URL, error) {
-	endpoint, err := url.Parse(doc.TokenEndpoint)
+// issuerOf checks a document's issuer, which OpenID Connect Discovery 1.0 §3 lets
+// have neither query nor fragment.
+func issuerOf(doc document) (*url.URL, error) {
+	issuer, err := egress.CheckURL(doc.Issuer)
 	if err != nil {
-		return nil, errors.New("its token endpoint is not a URL")
+		return nil, fmt.Errorf("its issuer: %w", err)
 	}
-	bare := *endpoint
-	bare.RawQuery, bare.ForceQuery = "", false
-	if _, err := egress.CheckURL(bare.String()); err != nil {
+	return issuer, nil
+}
+
+// endpointOf checks a document's token endpoint. RFC 6749 §3.2 lets it have a
+// query; here it may have none, for neither the profile that names it nor the
+// origin that its secret is bound to can tell one query from another.
+func endpointOf(doc document) (*url.URL, error) {
+	if strings.Contains(doc.TokenEndpoint, "?") {
+		return nil, errors.New("its token endpoint has a query (?), which is not supported")
+	}
+	endpoint, err := egress.CheckURL(doc.TokenEndpoint)
+	if err != nil {
 		return nil, fmt.Errorf("its token endpoint: %w", err)
 	}
 	return endpoint, nil
-}
-
-// shown is as much of a server's URL as may be shown to people.
-func shown(raw string) string {
-	u, err := url.Parse(raw)
-	if err != nil || u.Host == "" || len(raw) > 200 {
-		return "not a URL"
-	}
-	return place(u)
 }
 
 // listed shows the grants of a document.

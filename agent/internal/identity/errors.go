@@ -55,7 +55,9 @@ type ResolveError struct {
 	Asked  []string // the URLs that were asked, in order
 	Grants []string // what the server lists, made harmless
 	Todo   string
-	Err    error // of the network, else nil
+
+	RetryAfter time.Duration // as the server asked; 0 if it did not
+	Err        error         // of the network, else nil
 }
 
 func (e *ResolveError) Error() string {

@@ -28,11 +28,11 @@ type Request struct {
 
 // Grant is a token that Identity issued.
 type Grant struct {
-	Access    vault.Secret // visible ASCII, never empty
+	Access    vault.Secret // visible ASCII, at most 16 KiB, never empty
 	Type      string       // "Bearer"
 	IssuedAt  time.Time    // when it was asked for, wall clock
 	ExpiresAt time.Time    // later than now, at most a year after IssuedAt, wall clock
-	Scope     string       // as granted; as asked where the reply has none
+	Scope     string       // as granted, at most 4 KiB of RFC 6749 §3.3's letters; as asked where the reply has none
 }
 
 // ClientCredentials gets a token. The secret goes in the body of one POST to the
@@ -53,7 +53,7 @@ func (c *Client) ClientCredentials(ctx context.Context, r Request) (Grant, error
 	config := clientcredentials.Config{
 		ClientID:       r.ClientID,
 		ClientSecret:   r.Secret.Reveal(),
-		TokenURL:       r.TokenEndpoint,
+		TokenURL:       endpoint.String(),
 		Scopes:         r.Scopes,
 		EndpointParams: audience(r.Audience),
 		AuthStyle:      oauth2.AuthStyleInParams,
@@ -127,10 +127,4 @@ func (e *exchange) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // date is the server's clock; zero if it showed none.
-func (e *exchange) date() time.Time {
-	at, err := http.ParseTime(e.header.Get("Date"))
-	if err != nil {
-		return time.Time{}
-	}
-	return at
-}
+func (e *exchange) date() time.Time { return dateOf(e.header) }

@@ -75,7 +75,7 @@ func TestNothingIsSentToABadEndpoint(t *testing.T) {
 		t.Error("a request left")
 		return nil, errors.New("no")
 	})
-	for _, endpoint := range []string{"", "http://idp.corp/token", "https://u:canary@idp.corp/token", "https://idp.corp/#canary", "ftp://idp.corp"} {
+	for _, endpoint := range []string{"", "http://idp.corp/token", "https://u:canary@idp.corp/token", "https://idp.corp/#canary", "https://idp.corp/token?canary", "https://id\u202ecanary.corp/token", "ftp://idp.corp"} {
 		_, err := c.ClientCredentials(t.Context(), identity.Request{TokenEndpoint: endpoint, ClientID: "c", Secret: vault.NewSecret(canary)})
 		if e := failure(t, err); e.Kind != identity.Refused {
 			t.Errorf("%s: %#v", endpoint, e)
@@ -125,6 +125,11 @@ func TestFaultsOfTheTokenEndpoint(t *testing.T) {
 		"token with NUL":           {fault{Edit: orchestratortest.Set("access_token", "a\x00canary")}, identity.Broken, "", 0},
 		"token with space":         {fault{Edit: orchestratortest.Set("access_token", "a canary")}, identity.Broken, "", 0},
 		"token with umlaut":        {fault{Edit: orchestratortest.Set("access_token", "canäry")}, identity.Broken, "", 0},
+		"token of 16 KiB and one":  {fault{Edit: orchestratortest.Set("access_token", strings.Repeat("a", 16<<10+1))}, identity.Broken, "", 0},
+		"scope of 4 KiB and one":   {fault{Edit: orchestratortest.Set("scope", strings.Repeat("a", 4<<10+1))}, identity.Broken, "", 0},
+		"scope with bidi":          {fault{Edit: orchestratortest.Set("scope", "a \u202ecanary")}, identity.Broken, "", 0},
+		"scope with C1":            {fault{Edit: orchestratortest.Set("scope", "a\u009b31mcanary")}, identity.Broken, "", 0},
+		"scope with a quote":       {fault{Edit: orchestratortest.Set("scope", `a"canary`)}, identity.Broken, "", 0},
 		"another type":             {fault{Edit: orchestratortest.Set("token_type", "DPoP")}, identity.Broken, "", 0},
 		"scope with newline":       {fault{Edit: orchestratortest.Set("scope", "a\ncanary")}, identity.Broken, "", 0},
 		"scope is a list":          {fault{Edit: orchestratortest.Set("scope", []string{"canary"})}, identity.Broken, "", 0},
@@ -190,12 +195,12 @@ func TestWhatIsSent(t *testing.T) {
 	client := fake(func(r *http.Request) (*http.Response, error) {
 		body, _ := io.ReadAll(r.Body)
 		sent, _ = url.ParseQuery(string(body))
-		if r.Method != "POST" || r.URL.RawQuery != "p=1" || r.Header.Get("Authorization") != "" || strings.Contains(r.URL.String(), "canary") {
+		if r.Method != "POST" || r.URL.Path != "/token" || r.Header.Get("Authorization") != "" || strings.Contains(r.URL.String(), "canary") {
 			t.Errorf("sent %s %s", r.Method, r.URL)
 		}
 		return respond(200, "application/json", "", `{"access_token":"t","expires_in":60}`), nil
 	})
-	g, err := client.ClientCredentials(t.Context(), identity.Request{TokenEndpoint: "https://idp.corp/token?p=1", ClientID: "c",
+	g, err := client.ClientCredentials(t.Context(), identity.Request{TokenEndpoint: "https://idp.corp/token", ClientID: "c",
 		Secret: vault.NewSecret(canary), Scopes: []string{"a", "b"}, Audience: "https://api.corp"})
 	want := url.Values{"grant_type": {"client_credentials"}, "client_id": {"c"}, "client_secret": {canary}, "scope": {"a b"},
 		"audience": {"https://api.corp"}, "resource": {"https://api.corp"}}

@@ -17,6 +17,13 @@ import (
 // it is asked for anew after that.
 const longestLife = 365 * 24 * time.Hour
 
+// What a reply may bring, in bytes: both are kept in memory and go to every
+// caller, and servers in front of an API take headers of 8 to 32 KiB.
+const (
+	maxToken = 16 << 10
+	maxScope = 4 << 10
+)
+
 // readGrant takes a grant from a reply, or says what is wrong with it in words
 // that follow the server's name. date is the server's clock, zero if it showed
 // none; the token's life counts from began, when it was asked for.
@@ -25,13 +32,16 @@ func readGrant(token *oauth2.Token, r Request, date, began, now time.Time) (g Gr
 	if access == "" || strings.ContainsFunc(access, func(c rune) bool { return c <= ' ' || c > '~' }) {
 		return Grant{}, "answered with a token that no header can carry"
 	}
+	if len(access) > maxToken {
+		return Grant{}, "answered with a token larger than 16 KiB"
+	}
 	// Without token_type, which RFC 6749 §5.1 requires, only Bearer can be meant.
 	if !strings.EqualFold(token.TokenType, "Bearer") && token.TokenType != "" {
 		return Grant{}, "answered with a token of another type than Bearer"
 	}
 	scope, ok := scopeOf(token.Extra("scope"), r.Scopes)
 	if !ok {
-		return Grant{}, "answered with a scope that is none"
+		return Grant{}, "answered with a scope that is none, or longer than 4 KiB"
 	}
 	life, broken := lifeOf(token, r.Lifetime, date, now)
 	if broken != "" {
@@ -126,13 +136,14 @@ func expiryOf(access string) (float64, bool) {
 }
 
 // scopeOf is the reply's scope (RFC 6749 §3.3), or what was asked where the reply
-// has none: §5.1 lets it be left out when they are the same.
+// has none: §5.1 lets it be left out when they are the same. One that is not a
+// scope is no reason to take what was asked for granted.
 func scopeOf(said any, asked []string) (string, bool) {
 	if said == nil || said == "" {
 		return strings.Join(asked, " "), true
 	}
 	text, ok := said.(string)
-	if !ok {
+	if !ok || len(text) > maxScope {
 		return "", false
 	}
 	foreign := func(c rune) bool { return c < ' ' || c > '~' || c == '"' || c == '\\' }

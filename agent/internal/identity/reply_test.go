@@ -66,6 +66,17 @@ func TestFormEncodedReply(t *testing.T) {
 	}
 }
 
+func TestLargestReply(t *testing.T) {
+	token, scope := strings.Repeat("t", 16<<10), strings.Repeat("s", 4<<10)
+	client := fake(func(*http.Request) (*http.Response, error) {
+		return respond(200, "application/json", "", `{"access_token":"`+token+`","scope":"`+scope+`","expires_in":60}`), nil
+	})
+	g, err := client.ClientCredentials(t.Context(), identity.Request{TokenEndpoint: "https://idp.corp/token", ClientID: "c", Secret: vault.NewSecret(canary)})
+	if err != nil || g.Access.Reveal() != token || g.Scope != scope {
+		t.Errorf("got %d and %d bytes, %v", len(g.Access.Reveal()), len(g.Scope), err)
+	}
+}
+
 // Whatever a server answers, there is a usable token with an end, or an error
 // that does not repeat it.
 func FuzzReply(f *testing.F) {
@@ -92,7 +103,7 @@ func FuzzReply(f *testing.F) {
 			}
 			return
 		}
-		if g.Access.IsZero() || strings.ContainsAny(g.Access.Reveal(), " \r\n\x00") || strings.ContainsAny(g.Scope, "\r\n\x00") {
+		if g.Access.IsZero() || strings.ContainsAny(g.Access.Reveal(), " \r\n\x00") || !printable(g.Scope) || len(g.Access.Reveal()) > 16<<10 || len(g.Scope) > 4<<10 {
 			t.Errorf("got %+v", g)
 		}
 		if !g.ExpiresAt.After(before) || g.ExpiresAt.After(time.Now().Add(366*24*time.Hour)) {

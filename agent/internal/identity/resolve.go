@@ -22,13 +22,15 @@ type Question struct {
 	AuthConfig    *AuthConfig           // nil: the Orchestrator's own answer is not asked
 }
 
-// Resolution is where the secret goes, and how that is known.
+// Resolution is where the secret goes, and how that is known. Its texts are
+// printable ASCII.
 type Resolution struct {
-	Issuer, TokenEndpoint string
-	Step                  string        // which step of PROTOCOL.md §2 answered, for people
-	Asked                 []string      // the URLs that were asked, in order
-	Warning               string        // one sentence, or ""
-	Skew                  time.Duration // the server's clock less ours; 0 if it showed none
+	Issuer        string        // its origin and path, without a slash at the end
+	TokenEndpoint string        // a URL that egress.CheckURL lets pass
+	Step          string        // which step of PROTOCOL.md §2 answered, for people
+	Asked         []string      // the URLs that were asked, in order
+	Warning       string        // one sentence, or ""
+	Skew          time.Duration // the server's clock less ours; 0 if it showed none
 }
 
 // Resolve finds the authentication configuration in the order of PROTOCOL.md §2:
@@ -76,7 +78,7 @@ func (s *search) named(ctx context.Context) (Resolution, error) {
 	if err != nil {
 		return Resolution{}, s.refuse("the identity address: "+err.Error(), "name the issuer of the Identity Server, such as https://host/identity_")
 	}
-	doc, err := s.document(ctx, strings.TrimRight(s.Identity, "/")+wellKnown)
+	doc, err := s.document(ctx, place(identity)+wellKnown)
 	if missing, ok := errors.AsType[*noDocument](err); ok {
 		if doc, err = s.document(ctx, oauthDocument(identity)); err != nil {
 			return Resolution{}, s.nothing([]*noDocument{missing}, err)
@@ -85,21 +87,25 @@ func (s *search) named(ctx context.Context) (Resolution, error) {
 	if err != nil {
 		return Resolution{}, err
 	}
-	issuer, err := url.Parse(doc.Issuer)
-	if err != nil || place(issuer) != place(identity) {
-		return Resolution{}, s.refuse(fmt.Sprintf("%s says that its issuer is %s", s.last(), shown(doc.Issuer)), "if that is the server you mean, name it with --identity; if not, do not pair")
+	issuer, err := issuerOf(doc)
+	if err != nil {
+		return Resolution{}, s.refuse(s.last()+": "+err.Error(), "ask the administrator of the Identity Server")
+	}
+	if place(issuer) != place(identity) {
+		return Resolution{}, s.refuse(fmt.Sprintf("%s names another issuer, at %s", s.last(), egress.Origin(issuer)),
+			"look at that document: if its issuer is the one you mean, name it with --identity; if not, do not pair")
 	}
 	endpoint, err := endpointOf(doc)
 	if err != nil {
 		return Resolution{}, s.refuse(s.last()+": "+err.Error(), "ask the administrator of the Identity Server")
 	}
 	if egress.Origin(endpoint) != egress.Origin(identity) && !confirmed(s.TokenEndpoint, endpoint) {
-		return Resolution{}, &UnconfirmedError{Identity: s.Identity, TokenEndpoint: endpoint.String()}
+		return Resolution{}, &UnconfirmedError{Identity: place(identity), TokenEndpoint: endpoint.String()}
 	}
 	if !slices.Contains(doc.Grants, s.Grant) {
 		s.warning = fmt.Sprintf("%s does not list %s (it lists %s): the first token is the proof", s.last(), s.Grant, listed(doc.Grants))
 	}
-	return s.resolution(doc, endpoint, "explicit identity"), nil
+	return s.resolution(issuer, endpoint, "explicit identity"), nil
 }
 
 // guessed is the step of discovery where the edition has its Identity Server.
@@ -126,10 +132,13 @@ func (s *search) local(doc document, step string, granted bool) (Resolution, err
 	if err != nil {
 		return Resolution{}, s.refuse(s.last()+": "+err.Error(), "name the right Identity Server with --identity")
 	}
-	issuer, err := url.Parse(doc.Issuer)
-	if err != nil || egress.Origin(issuer) != s.Orchestrator.Origin {
-		return Resolution{}, s.refuse(fmt.Sprintf("%s says that its issuer is %s, which is not the Orchestrator's server", s.last(), shown(doc.Issuer)),
-			"if that is right, name it with --identity")
+	issuer, err := issuerOf(doc)
+	if err != nil {
+		return Resolution{}, s.refuse(s.last()+": "+err.Error(), "name the right Identity Server with --identity")
+	}
+	if egress.Origin(issuer) != s.Orchestrator.Origin {
+		return Resolution{}, s.refuse(fmt.Sprintf("%s says that its issuer is at %s, which is not the Orchestrator's server", s.last(), egress.Origin(issuer)),
+			"look at that document: if that is right, name its issuer with --identity")
 	}
 	if egress.Origin(endpoint) != s.Orchestrator.Origin {
 		return Resolution{}, s.refuse(fmt.Sprintf("%s would send the secret to %s, which is not the Orchestrator's server", s.last(), egress.Origin(endpoint)),
@@ -141,11 +150,11 @@ func (s *search) local(doc document, step string, granted bool) (Resolution, err
 		refused.Grants = harmless(doc.Grants)
 		return Resolution{}, refused
 	}
-	return s.resolution(doc, endpoint, step), nil
+	return s.resolution(issuer, endpoint, step), nil
 }
 
-func (s *search) resolution(doc document, endpoint *url.URL, step string) Resolution {
-	return Resolution{Issuer: doc.Issuer, TokenEndpoint: endpoint.String(), Step: step, Asked: s.asked, Warning: s.warning, Skew: s.skew}
+func (s *search) resolution(issuer, endpoint *url.URL, step string) Resolution {
+	return Resolution{Issuer: place(issuer), TokenEndpoint: endpoint.String(), Step: step, Asked: s.asked, Warning: s.warning, Skew: s.skew}
 }
 
 // last is the URL that was asked last.
@@ -180,6 +189,6 @@ func place(u *url.URL) string {
 
 // confirmed tells whether a person named exactly this endpoint.
 func confirmed(named string, endpoint *url.URL) bool {
-	u, err := url.Parse(named)
-	return named != "" && err == nil && u.String() == endpoint.String()
+	u, err := egress.CheckURL(named)
+	return err == nil && u.String() == endpoint.String()
 }

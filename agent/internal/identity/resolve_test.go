@@ -1,7 +1,10 @@
 package identity_test
 
 import (
+	"cmp"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -9,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"keytender/agent/internal/egress"
 	"keytender/agent/internal/identity"
 	"keytender/agent/internal/orchestrator"
 	"keytender/agent/orchestratortest"
@@ -32,10 +36,10 @@ func TestResolve(t *testing.T) {
 		"guessed":               {step: "discovery at "},
 		"named":                 {ask: named, step: "explicit identity"},
 		"named with a slash":    {ask: func(s *orchestratortest.Server, q *identity.Question) { q.Identity = s.Identity + "/" }, step: "explicit identity"},
-		"guessed, other issuer": {fault: fault{Edit: orchestratortest.Set("issuer", other.Identity)}, kind: identity.Refused, said: other.Identity, todo: "--identity"},
-		"named, other issuer":   {ask: named, fault: fault{Edit: orchestratortest.Set("issuer", other.Identity)}, kind: identity.Refused, said: other.Identity, todo: "--identity"},
+		"guessed, other issuer": {fault: fault{Edit: orchestratortest.Set("issuer", other.Identity)}, kind: identity.Refused, said: other.Origin + ",", todo: "--identity"},
+		"named, other issuer":   {ask: named, fault: fault{Edit: orchestratortest.Set("issuer", other.Origin+"/canary")}, kind: identity.Refused, said: other.Origin, todo: "--identity"},
 		"named, issuer elsewhere on its server": {ask: func(s *orchestratortest.Server, q *identity.Question) { q.Identity = s.Identity },
-			fault: fault{Edit: func(a map[string]any) { a["issuer"] = a["issuer"].(string) + "/x" }}, kind: identity.Refused, said: "/identity_/x"},
+			fault: fault{Edit: func(a map[string]any) { a["issuer"] = a["issuer"].(string) + "/canary" }}, kind: identity.Refused, said: "another issuer"},
 		"guessed, endpoint elsewhere": {fault: fault{Edit: orchestratortest.Set("token_endpoint", other.Identity+"/connect/token")}, kind: identity.Refused, said: other.Origin, todo: "--identity"},
 		"named, endpoint elsewhere":   {ask: named, fault: fault{Edit: orchestratortest.Set("token_endpoint", other.Identity+"/connect/token")}, confirmed: true},
 		"named, endpoint elsewhere, confirmed": {ask: func(s *orchestratortest.Server, q *identity.Question) {
@@ -67,6 +71,7 @@ func TestResolve(t *testing.T) {
 		"redirect":                  {fault: fault{Redirect: other.Identity + "/canary"}, kind: identity.Broken, said: "redirect"},
 		"down":                      {fault: fault{Status: 503}, kind: identity.Unavailable, said: "503"},
 		"too many":                  {fault: fault{Status: 429}, kind: identity.Unavailable},
+		"endpoint with a query":     {fault: fault{Edit: orchestratortest.Set("token_endpoint", "https://idp.corp/token?canary")}, kind: identity.Refused, said: "has a query"},
 		"slow":                      {fault: fault{Delay: time.Minute}, kind: identity.Unavailable, said: "in time"},
 		"no way to guess":           {ask: func(_ *orchestratortest.Server, q *identity.Question) { q.Orchestrator = nil }, kind: identity.Refused, todo: "--identity"},
 		"named without TLS":         {ask: func(_ *orchestratortest.Server, q *identity.Question) { q.Identity = "http://idp.corp" }, kind: identity.Refused, said: "without TLS"},
@@ -113,6 +118,64 @@ func TestResolve(t *testing.T) {
 }
 
 func named(s *orchestratortest.Server, q *identity.Question) { q.Identity = s.Identity }
+
+// What a document says of issuer and endpoint is a plain address, or is refused
+// without being shown.
+func TestHostileAddressesInADocument(t *testing.T) {
+	for name, c := range map[string]struct{ issuer, endpoint string }{
+		"fragment in the issuer":       {"https://h.corp/identity_#\x1b]0;canary\x07\n", ""},
+		"query in the issuer":          {"https://h.corp/identity_?canary", ""},
+		"person in the issuer":         {"https://canary@h.corp/identity_", ""},
+		"C1 and bidi in the issuer":    {"https://canary\u009b31m\u202exyz.example/identity_", ""},
+		"the same, percent-encoded":    {"https://canary%c2%9b31m%e2%80%ae.example/identity_", ""},
+		"markup in the issuer":         {"https://<canary>.example/identity_", ""},
+		"1 MB in the issuer":           {"https://h.corp/identity_/" + strings.Repeat("canary", 160_000), ""},
+		"another path, bidi":           {"https://h.corp/canary\u202e", ""},
+		"C1 and bidi in the endpoint":  {"", "https://h.corp/\u009b2J\u202ecanary"},
+		"bidi in the endpoint's host":  {"", "https://canary\u202e.corp/"},
+		"a look-alike of the endpoint": {"", "https://h.c\u043erp/canary"},
+		"bidi in the endpoint's query": {"", "https://h.corp/token?x=\u009b2J\u202ecanary"},
+		"1 MB in the endpoint":         {"", "https://h.corp/" + strings.Repeat("canary", 160_000)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			doc := map[string]any{"issuer": cmp.Or(c.issuer, "https://h.corp/identity_"), "token_endpoint": cmp.Or(c.endpoint, "https://h.corp/token"), "grant_types_supported": []string{"client_credentials"}}
+			body, err := json.Marshal(doc)
+			if err != nil {
+				t.Fatal(err)
+			}
+			client := fake(func(*http.Request) (*http.Response, error) {
+				return respond(200, "application/json", "", string(body)), nil
+			})
+			for _, q := range []identity.Question{{Identity: "https://h.corp/identity_"}, {Orchestrator: address(t, "https://h.corp/acme/prod")}} {
+				got, err := client.Resolve(t.Context(), q)
+				failed, ok := errors.AsType[*identity.ResolveError](err)
+				if !ok || failed.Kind != identity.Refused || failed.Todo == "" {
+					t.Errorf("got %.200q, %.200v", fmt.Sprint(got), err)
+				}
+				silent(t, err)
+			}
+		})
+	}
+}
+
+func TestIssuerIsNormalized(t *testing.T) {
+	client := routes(t, map[string]string{"https://as.corp/tenant" + discovery: `{"issuer":"https://AS.corp:443/tenant/","token_endpoint":"https://as.corp/token"}`})
+	got, err := client.Resolve(t.Context(), identity.Question{Identity: "https://as.corp/tenant/"})
+	if err != nil || got.Issuer != "https://as.corp/tenant" {
+		t.Errorf("got %+v, %v", got, err)
+	}
+}
+
+func TestResolveTellsWhenToAskAgain(t *testing.T) {
+	s := newServer(t, orchestratortest.Options{})
+	for _, status := range []int{429, 503} {
+		s.Fault(".well-known", orchestratortest.Fault{Status: status, RetryAfter: "7"})
+		_, err := newClient(t, 0).Resolve(t.Context(), identity.Question{Orchestrator: address(t, s.Orchestrator)})
+		if failed, ok := errors.AsType[*identity.ResolveError](err); !ok || failed.RetryAfter != 7*time.Second {
+			t.Errorf("%d: got %#v", status, err)
+		}
+	}
+}
 
 func TestResolveTellsTheSkew(t *testing.T) {
 	s := newServer(t, orchestratortest.Options{})
@@ -168,7 +231,7 @@ func TestWhereDiscoveryIsLookedFor(t *testing.T) {
 		},
 		"RFC 8414 only": {
 			identity.Question{Identity: "https://as.corp/tenant"},
-			map[string]string{"https://as.corp/.well-known/oauth-authorization-server/tenant": `{"issuer":"https://as.corp/tenant","token_endpoint":"https://as.corp/token?p=1",` + grants + `}`},
+			map[string]string{"https://as.corp/.well-known/oauth-authorization-server/tenant": `{"issuer":"https://as.corp/tenant","token_endpoint":"https://as.corp/token",` + grants + `}`},
 			"https://as.corp/tenant", []string{"https://as.corp/tenant" + discovery, "https://as.corp/.well-known/oauth-authorization-server/tenant"},
 		},
 		"double slash in the endpoint": {
@@ -240,13 +303,16 @@ func FuzzDiscovery(f *testing.F) {
 		client := fake(func(*http.Request) (*http.Response, error) { return respond(200, "application/json", "", body), nil })
 		got, err := client.Resolve(t.Context(), q)
 		if err != nil {
-			if failed, ok := errors.AsType[*identity.ResolveError](err); !ok || failed.Todo == "" {
+			if failed, ok := errors.AsType[*identity.ResolveError](err); !ok || failed.Todo == "" || !printable(failed.Error()) {
 				t.Errorf("got %#v", err)
 			}
 			return
 		}
 		if u, err := url.Parse(got.TokenEndpoint); err != nil || u.Scheme != "https" || u.User != nil || !strings.EqualFold(u.Hostname(), "h.corp") || u.Port() != "" && u.Port() != "443" {
 			t.Errorf("the secret would go to %q", got.TokenEndpoint)
+		}
+		if _, err := egress.CheckURL(got.Issuer); err != nil || !printable(got.TokenEndpoint+got.Step+got.Warning+strings.Join(got.Asked, "")) {
+			t.Errorf("got %+v, %v", got, err)
 		}
 	})
 }

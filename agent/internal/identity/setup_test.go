@@ -86,14 +86,19 @@ func failure(t *testing.T, err error) *identity.Error {
 	return e
 }
 
-// silent checks that no link of an error's chain shows a canary, however printed.
+// silent checks that no link of an error's chain shows a canary or anything but
+// printable ASCII, however printed.
 func silent(t *testing.T, err error) {
 	t.Helper()
 	for ; err != nil; err = errors.Unwrap(err) {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q"} {
-			if text := fmt.Sprintf(verb, err); strings.Contains(text, "canary") {
-				t.Errorf("%s shows the canary: %s", verb, text)
+			if text := fmt.Sprintf(verb, err); strings.Contains(text, "canary") || !printable(text) {
+				t.Errorf("%s shows what the server sent: %q", verb, text)
 			}
 		}
 	}
+}
+
+func printable(text string) bool {
+	return !strings.ContainsFunc(text, func(c rune) bool { return c < ' ' || c > '~' })
 }

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"keytender/agent/internal/egress"
 )
@@ -25,9 +26,9 @@ const (
 // Address is a parsed service URL. Its zero value is no address.
 type Address struct {
 	Raw     string // as it was given
-	Origin  string // scheme, host and port
-	Base    string // of Orchestrator's own calls, without a slash at its end
-	Org     string // Cloud and Suite; decoded
+	Origin  string // scheme, host and port, printable ASCII
+	Base    string // of Orchestrator's own calls, without a slash at its end, printable ASCII
+	Org     string // Cloud and Suite; decoded, so of any script, and printable
 	Tenant  string // Cloud and Suite; for Standalone the caller may set it, for the tenant header
 	Edition Edition
 }
@@ -35,6 +36,9 @@ type Address struct {
 // service ends the path of Orchestrator among an organization's services. It
 // can be left out of a service URL.
 const service = "orchestrator_"
+
+// maxBase leaves room for what is appended within the 2 KiB that egress allows.
+const maxBase = 1 << 10
 
 // Parse reads a service URL and guesses the edition: a host at or below
 // uipath.com is Cloud, a path of organization and tenant is Suite, anything else
@@ -74,7 +78,10 @@ func ParseAs(raw string, edition Edition) (Address, error) {
 		}
 		a.Base = a.Origin + join(path)
 	default:
-		return Address{}, fmt.Errorf("the edition %q is not one of cloud, suite, standalone", edition)
+		return Address{}, fmt.Errorf("the edition %+q is not one of cloud, suite, standalone", edition)
+	}
+	if len(a.Base) > maxBase {
+		return Address{}, errors.New("the Orchestrator address is longer than 1 KiB")
 	}
 	return a, nil
 }
@@ -101,13 +108,17 @@ func segments(u *url.URL) ([]string, error) {
 	for i, part := range parts {
 		decoded, err := url.PathUnescape(part)
 		if err != nil || decoded == "" || decoded == "." || decoded == ".." ||
-			strings.ContainsAny(decoded, `/\`) || strings.ContainsFunc(decoded, unicode.IsControl) {
+			strings.ContainsAny(decoded, `/\`) || !utf8.ValidString(decoded) || strings.ContainsFunc(decoded, unprintable) {
 			return nil, errors.New("the path is not one of names")
 		}
 		parts[i] = decoded
 	}
 	return parts, nil
 }
+
+// unprintable tells whether c could hide something where a name is shown:
+// control characters, and what changes the direction of a text.
+func unprintable(c rune) bool { return !unicode.IsPrint(c) }
 
 func join(path []string) string {
 	var b strings.Builder

@@ -12,6 +12,7 @@ import (
 func TestParse(t *testing.T) {
 	cloud := Address{Origin: "https://cloud.uipath.com", Base: "https://cloud.uipath.com/acme/prod/orchestrator_", Org: "acme", Tenant: "prod", Edition: Cloud}
 	suite := Address{Origin: "https://suite.corp:8443", Base: "https://suite.corp:8443/acme/prod/orchestrator_", Org: "acme", Tenant: "prod", Edition: Suite}
+	umlaut := Address{Origin: "https://h.corp", Base: "https://h.corp/acme/Gr%C3%B6%C3%9Fe/orchestrator_", Org: "acme", Tenant: "Größe", Edition: Suite}
 	alone := Address{Origin: "https://orch.corp", Base: "https://orch.corp", Edition: Standalone}
 	below := Address{Origin: "https://orch.corp", Base: "https://orch.corp/rpa", Edition: Standalone}
 	spaced := Address{Origin: "https://h.corp", Base: "https://h.corp/acme/My%20Tenant/orchestrator_", Org: "acme", Tenant: "My Tenant", Edition: Suite}
@@ -31,6 +32,7 @@ func TestParse(t *testing.T) {
 		{"https://orch.corp/rpa", "", below},
 		{"https://orch.corp/rpa/", Standalone, below},
 		{"https://h.corp/acme/My%20Tenant", "", spaced},
+		{"https://h.corp/acme/Gr%C3%B6%c3%9fe", "", umlaut},
 		// A gateway before a standalone Orchestrator: the setting wins.
 		{"https://gw.corp/a/b", Standalone, Address{Origin: "https://gw.corp", Base: "https://gw.corp/a/b", Edition: Standalone}},
 		// The name is at the end of another domain: not Cloud.
@@ -63,6 +65,15 @@ func TestParseRefuses(t *testing.T) {
 		{"https://host/acme/pr%0d%0aod", ""},
 		{"https://host/acme/pr%00od", ""},
 		{"https://host/acme/a%2fb", ""},
+		{"https://host/acme/canary%e2%80%ae", ""},
+		{"https://host/acme/canary%c2%9b31m", ""},
+		{"https://host/acme/canary%ff", ""},
+		{"https://host/acme/canary\u202e", ""},
+		{"https://canary\u202e.corp/acme/prod", ""},
+		{"https://canary%c2%9b31m.corp/acme/prod", ""},
+		{"https://[fe80::1%25canary]/acme/prod", ""},
+		{"https://host/" + strings.Repeat("a%20", 300), ""},
+		{"https://host/acme/prod", "\u202ecanteen"},
 		{"https://user:canary@host/acme/prod", ""},
 		{"https://host/acme/prod?canary", ""},
 		{"https://host/acme", Suite},
@@ -71,10 +82,14 @@ func TestParseRefuses(t *testing.T) {
 		got, err := ParseAs(c.raw, c.edition)
 		if err == nil {
 			t.Errorf("%q as %q became %+v", c.raw, c.edition, got)
-		} else if strings.Contains(err.Error(), "canary") {
-			t.Errorf("%q is repeated: %v", c.raw, err)
+		} else if strings.Contains(err.Error(), "canary") || !printable(err.Error()) {
+			t.Errorf("%q is repeated: %q", c.raw, err)
 		}
 	}
+}
+
+func printable(text string) bool {
+	return !strings.ContainsFunc(text, func(c rune) bool { return c < ' ' || c > '~' })
 }
 
 func TestWhereThingsAre(t *testing.T) {
@@ -113,6 +128,9 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		for _, where := range append(a.IdentityBases(), a.Base, a.Environment()["UIPATH_URL"]) {
+			if !printable(where) {
+				t.Errorf("%q led to %q", raw, where)
+			}
 			u, err := egress.CheckURL(where)
 			if err != nil {
 				t.Fatalf("%q: %q is no address: %v", raw, where, err)

@@ -55,16 +55,12 @@ func (t trouble) after(err error, now time.Time, chance float64) trouble {
 			next.wait = refusalPause
 		}
 		next.wait = max(next.wait, min(said.RetryAfter, longestAsked))
-	} else if !asked(err) {
+	} else if said, ok := errors.AsType[*identity.ResolveError](err); ok {
+		next.wait = max(next.wait, min(said.RetryAfter, longestAsked))
+	} else {
 		next.wait = min(next.wait, ownPause)
 	}
 	return next
-}
-
-// asked tells whether err comes from asking a server where Identity is.
-func asked(err error) bool {
-	_, resolving := errors.AsType[*identity.ResolveError](err)
-	return resolving
 }
 
 func backoff(failures int, chance float64) time.Duration {

@@ -49,6 +49,17 @@ func TestStoreIsAskedAgainWithinSeconds(t *testing.T) {
 	})
 }
 
+func TestDiscoveryThatAsksForTimeGetsIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &provider{err: &identity.ResolveError{Kind: identity.Unavailable, RetryAfter: 90 * time.Second}}
+		s := p.sessions(t)
+		s.Token(t.Context(), invoices, session.Want{})
+		if wait := wantWait(t, s); wait != 90*time.Second {
+			t.Errorf("to wait %v", wait)
+		}
+	})
+}
+
 func TestWithoutATokenCallersDoNotWaitForTheBackoff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &provider{err: errDown, latency: time.Second}
