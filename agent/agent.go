@@ -179,7 +179,7 @@ func (a *Agent) openSessions(o Options) error {
 	if err != nil {
 		return err
 	}
-	a.broker = &broker{owner: os.Getuid(), audit: a.audit, refusals: newRefusals(a.audit, a.now), log: a.log}
+	a.broker = &broker{owner: os.Getuid(), audit: a.audit, refusals: newRefusals(os.Getuid(), a.audit, a.now), log: a.log}
 	a.broker.catalog.Store(live)
 	a.granter = &granter{
 		catalog: &a.broker.catalog, stores: a.stores, identity: &a.identity, audit: a.audit, markKey: a.dir.Key(),

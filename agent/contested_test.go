@@ -5,12 +5,14 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"keytender/agent/api"
+	"keytender/agent/internal/audit"
 	"keytender/agent/internal/peer"
 	"keytender/agent/orchestratortest"
 )
@@ -190,6 +192,52 @@ func TestRepeatedRefusalsAreCounted(t *testing.T) {
 		t.Errorf("the audit holds %q, want the first and the count of the others", refused)
 	}
 	if _, err := VerifyAudit(r.state); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestManyKindsOfRefusalHideNobody(t *testing.T) {
+	r := start(t, "")
+	for uid := range int64(refusalsKnown + 50) {
+		if _, err := r.broker.refusals.add(audit.Record{Event: "refused", UID: 100_000 + uid, Code: "access_denied", Ruling: "r_X"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.broker.refusals.settle(true)
+	records := r.records(t, "refused")
+	last := records[len(records)-1]
+	if len(records) != refusalsKnown+2 || last.UID != nil || !strings.HasPrefix(last.Detail, "49 more") {
+		t.Errorf("%d records, the last %+v", len(records), last)
+	}
+}
+
+func TestOwnRefusalsOfOtherScopesAreEachRecorded(t *testing.T) {
+	s, r := orchestratorOf(t), start(t, "")
+	p := s.pairing()
+	p.Scopes = []string{"OrchestratorApiUserAccess"}
+	r.mustPair(t, p)
+	for _, scope := range []string{"OR.Queues", "OR.Administration", "OR.Queues"} {
+		_, err := r.Token(t.Context(), api.TokenRequest{Scopes: []string{scope}})
+		failsWith(t, err, api.InvalidScope)
+	}
+	if n := len(r.records(t, "refused")); n != 2 {
+		t.Errorf("%d records, want one of each scope", n)
+	}
+}
+
+func TestSealKeyMayMove(t *testing.T) {
+	s, dir := orchestratorOf(t), t.TempDir()
+	r := startIn(t, dir, "")
+	r.mustPair(t, s.pairing())
+	moved := filepath.Join(dir, "moved.key")
+	if err := os.Rename(filepath.Join(dir, "seal.key"), moved); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, r.config, "version: 1\nstores:\n  default: {url: \"sealed:\", key: \"file:"+moved+"\"}\n")
+	if _, err := r.admin.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Token(t.Context(), api.TokenRequest{}); err != nil {
 		t.Error(err)
 	}
 }

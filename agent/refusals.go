@@ -18,20 +18,25 @@ const (
 // audit: the first refusal of a kind is recorded at once, the others of the
 // same minute are counted and recorded as one.
 type refusals struct {
-	log *audit.Log
-	now func() time.Time
+	owner int64 // the OS user that runs the agent
+	log   *audit.Log
+	now   func() time.Time
 
 	mu     sync.Mutex
 	counts map[refusalKind]*refusalCount
 }
 
-// refusalKind is what makes two refusals the same for the record. It holds
-// nothing that a caller can choose freely, so that kinds cannot be made up.
+// refusalKind is what makes two refusals the same for the record. Of a
+// stranger it holds nothing that he can choose freely.
 type refusalKind struct {
 	uid        int64
 	door, code string
-	profile    string // the profile, where it is one that there is
+	profile    string // where it is one that there is
+	scopes     string // asked for by the agent's own user
 }
+
+// manyKinds is all refusals for which there is no place among the kinds.
+func manyKinds() refusalKind { return refusalKind{uid: -1, code: "of many kinds"} }
 
 type refusalCount struct {
 	since  time.Time
@@ -39,22 +44,25 @@ type refusalCount struct {
 	more   int
 }
 
-func newRefusals(log *audit.Log, now func() time.Time) *refusals {
-	return &refusals{log: log, now: now, counts: map[refusalKind]*refusalCount{}}
+func newRefusals(owner int, log *audit.Log, now func() time.Time) *refusals {
+	return &refusals{owner: int64(owner), log: log, now: now, counts: map[refusalKind]*refusalCount{}}
 }
 
 // add records a refusal, or counts it, and returns the ruling under which it
 // stands in the record.
 func (r *refusals) add(record audit.Record) (ruling string, err error) {
-	kind := refusalKind{record.UID, record.Door, record.Code, record.Profile}
+	kind := refusalKind{uid: record.UID, door: record.Door, code: record.Code, profile: record.Profile}
+	if record.UID == r.owner {
+		kind.scopes = record.Scopes
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if _, known := r.counts[kind]; !known && len(r.counts) >= refusalsKnown {
+		kind = manyKinds()
+	}
 	if count, ok := r.counts[kind]; ok {
 		count.more++
 		return count.record.Ruling, nil
-	}
-	if len(r.counts) >= refusalsKnown {
-		return record.Ruling, nil // the records of this minute show that there is a flood
 	}
 	if err := r.log.Append(record); err != nil {
 		return "", err
@@ -89,6 +97,10 @@ func (r *refusals) settle(end bool) {
 		}
 		if count.more > 0 {
 			record := count.record
+			record.PID, record.Scopes = 0, kind.scopes // of the first alone
+			if kind == manyKinds() {
+				record = audit.Record{Event: record.Event, UID: -1, Code: kind.code}
+			}
 			record.Detail = fmt.Sprintf("%d more since %s", count.more, count.since.UTC().Format(time.RFC3339))
 			if r.log.Append(record) != nil {
 				continue // kept, and tried again

@@ -99,7 +99,7 @@ func (s *stores) get(name string) (*watchedStore, error) {
 	if err != nil {
 		return nil, wrong("store", "%w", err)
 	}
-	s.open[name] = &watchedStore{name: name, home: strings.TrimSpace(name + " " + config.URL + " " + config.Key), store: store, now: s.now}
+	s.open[name] = &watchedStore{name: name, home: name + " " + config.URL, store: store, now: s.now}
 	return s.open[name], nil
 }
 
@@ -118,7 +118,7 @@ func (s *stores) seen() []*watchedStore {
 // need not ask it.
 type watchedStore struct {
 	name  string
-	home  string // which store this is, as the configuration had it: another one has other entries
+	home  string // which store this is, wherever its key lies now: another one has other entries
 	store vault.Store
 	now   func() time.Time
 

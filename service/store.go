@@ -3,6 +3,7 @@ package main
 import (
 	"path/filepath"
 
+	"keytender/agent"
 	"keytender/vault"
 
 	"github.com/spf13/cobra"
@@ -49,16 +50,20 @@ func (p *program) storeInitSealed(keyFile string) error {
 	if err := vault.InitSealed(path); err != nil {
 		return doing("make the key file", err)
 	}
-	key := "file:" + path
+	key, config := "file:"+path, p.config
+	if config == "" {
+		config = agent.ConfigPath(agent.User)
+	}
 	if p.json {
 		return p.printJSON(map[string]string{"key": key})
 	}
-	say(p.out, `%s is made. Name it in config.yaml:
+	say(p.out, `%s is made. Name it in config.yaml (%s):
 
-  stores:
-    default: {url: "sealed:", key: %q}
+version: 1
+stores:
+  default: {url: "sealed:", key: %q}
 
-Keep it out of the backups that hold the state: it guards those, not this disk.
-`, path, key)
+and run "keytender reload". Keep it out of the backups that hold the state: it guards those, not this disk.
+`, path, config, key)
 	return nil
 }

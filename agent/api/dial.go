@@ -205,7 +205,7 @@ func startHint(socket string) string {
 	if socket == MachineSocket || socket == MachineAdminSocket {
 		return `start the agent with "systemctl start keytender"`
 	}
-	return `start the agent with "keytender service start --user", or "keytender run" in a terminal`
+	return `start the agent with "keytender run" in a terminal, or with "keytender service start --user" where it is installed`
 }
 
 // broken tells that what answered does not speak as an agent does.

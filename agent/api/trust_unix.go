@@ -94,7 +94,8 @@ func (w way) passes(dir string) error {
 		return err
 	}
 	stat, mode := statOf(info), info.Mode()
-	ours := stat.Gid == 0 || stat.Gid == uint32(os.Getgid())
+	us := uint32(os.Getuid())
+	ours := stat.Gid == 0 || stat.Uid == us && stat.Gid == us
 	open := mode.Perm()&0o002 != 0 || mode.Perm()&0o020 != 0 && !ours
 	if slices.Contains(w.owners, stat.Uid) && (!open || mode&fs.ModeSticky != 0) {
 		return nil

@@ -114,7 +114,7 @@ func (w *way) look(dir string) error {
 		return fmt.Errorf("%s is not a directory", dir)
 	}
 	if owner := statOf(info).Uid; !slices.Contains(w.trusted, owner) {
-		return fmt.Errorf(`%s belongs to uid %d, who could put another directory in the place of what is in it: run "chown %d %s", or choose another path`, dir, owner, os.Geteuid(), dir)
+		return fmt.Errorf(`%s belongs to uid %d, who could put another directory in the place of what is in it: choose another path (--state, --socket; $XDG_RUNTIME_DIR and $HOME may be another user's)`, dir, owner)
 	}
 	others := info.Mode().Perm() & 0o022
 	if ownGroup(info) {
@@ -137,15 +137,19 @@ func (w *way) follow(link string, info fs.FileInfo, last bool) (string, error) {
 	return os.Readlink(link)
 }
 
-// ownGroup tells whether a person's directory has the group that Debian, Fedora
-// and others make for that person alone, with the same number. There such a
-// directory is group-writable because the umask is 002, and open to nobody else.
+// ownGroup tells whether a directory's group is root's, as containers have it,
+// or the one that Debian, Fedora and others make for a person alone, with the
+// same number: there a person's directories are group-writable because the
+// umask is 002, and open to nobody else.
 func ownGroup(info fs.FileInfo) bool {
 	s, us := statOf(info), uint32(os.Geteuid())
-	return us != 0 && s.Uid == us && s.Gid == us
+	return s.Gid == 0 || s.Uid == us && s.Gid == us
 }
 
 func writable(dir string, info fs.FileInfo) error {
+	if statOf(info).Uid != uint32(os.Geteuid()) {
+		return fmt.Errorf("others can write %s (mode %04o): choose another path (--state, --socket)", dir, info.Mode().Perm())
+	}
 	return fmt.Errorf(`others can write %s (mode %04o): run "chmod go-w %s", or choose another path`, dir, info.Mode().Perm(), dir)
 }
 
