@@ -241,3 +241,17 @@ func TestSealKeyMayMove(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestPairingInMemoryEndsWithItsAgent(t *testing.T) {
+	s, dir := orchestratorOf(t), t.TempDir()
+	ephemeral := func(o *Options) { o.Ephemeral = true }
+	r := startWith(t, dir, "version: 1\n", ephemeral)
+	r.mustPair(t, s.pairing())
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	r = startWith(t, dir, "version: 1\n", ephemeral)
+	if list, err := r.Profiles(t.Context()); err != nil || len(list) != 0 {
+		t.Errorf("profiles %v, %v", list, err)
+	}
+}

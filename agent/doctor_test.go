@@ -41,7 +41,7 @@ func TestDoctorFindsAllWell(t *testing.T) {
 		if c.Result != api.CheckOK {
 			t.Errorf("%s: %s, %s", c.Name, c.Result, c.Found)
 		}
-		if c.Name == "orchestrator" && !strings.Contains(c.Found, "answers 200") {
+		if c.Name == "orchestrator" && !strings.Contains(c.Found, s.Orchestrator+": GET /odata/Folders?$top=1 answered 200: the token was accepted") {
 			t.Errorf("orchestrator: %s", c.Found)
 		}
 	}
@@ -97,7 +97,7 @@ func TestDoctorTellsWhatIsWrong(t *testing.T) {
 			s.RemoveSecret(s.robot.SecretID)
 		}, "token", api.CheckFail, "does not accept", "secret", []string{"orchestrator"}},
 		"Orchestrator refuses the token": {sick("/odata", orchestratortest.Fault{Status: http.StatusUnauthorized}),
-			"orchestrator", api.CheckFail, "does not accept the token", "same deployment", nil},
+			"orchestrator", api.CheckFail, "refused the token", "same deployment", nil},
 		"Orchestrator is something else": {sick("/orchestrator_", orchestratortest.Fault{Status: http.StatusNotFound}),
 			"orchestrator", api.CheckWarn, "404", "url", nil},
 		"the secret is gone": {func(t *testing.T, _ *simulated, r *running) {

@@ -5,7 +5,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"errors"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -100,7 +99,7 @@ func (g *granter) send(ctx context.Context, p *profile, key session.Key, to endp
 		TokenEndpoint: to.TokenEndpoint,
 		ClientID:      p.ClientID,
 		Secret:        held.secret,
-		Scopes:        strings.Fields(key.Scopes),
+		Scopes:        session.Split(key.Scopes),
 		Audience:      key.Audience,
 		Lifetime:      p.lifetime,
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"keytender/agent/api"
 	"keytender/agent/internal/state"
@@ -133,7 +134,7 @@ func (l *ledger) save(next ledgerState) error {
 func (l *ledger) dropMemory() error {
 	next := ledgerState{Orphans: l.held.Orphans}
 	for _, p := range l.held.Profiles {
-		if !p.InMemory {
+		if !strings.HasSuffix(p.Home, " memory:") {
 			next.Profiles = append(next.Profiles, p)
 		}
 	}

@@ -53,12 +53,16 @@ func (a *Agent) pair(ctx context.Context, caller peer.Caller, r api.Pairing, ste
 	}
 	p.Found = endpoint{Issuer: resolved.Issuer, TokenEndpoint: resolved.TokenEndpoint, Step: resolved.Step}
 	tell(2, "authentication configuration asked: %s", strings.Join(resolved.Asked, ", "))
-	tell(3, "client credentials confirmed by %s; the secret goes to %s and nowhere else", resolved.Step, resolved.TokenEndpoint)
+	confirmed := "client credentials confirmed by " + resolved.Step
+	if resolved.Warning != "" {
+		confirmed = "client credentials are not listed, so the token is the proof (" + resolved.Step + ")"
+	}
+	tell(3, "%s; the secret goes to %s and nowhere else", confirmed, resolved.TokenEndpoint)
 	held, err := a.prove(ctx, caller, p, secret, tell)
 	if err != nil {
 		return api.PairResult{}, err
 	}
-	if err := a.keep(ctx, caller, p, before, store, held); err != nil {
+	if err := a.keep(ctx, caller, "pair", p, before, store, held); err != nil {
 		return api.PairResult{}, err
 	}
 	tell(6, "secret stored in %s; automations can ask for tokens now", store)
@@ -151,8 +155,9 @@ func validity(g identity.Grant) time.Duration {
 // keep stores the secret under an entry of its own and then makes the profile
 // live in one write of the state, which until then lists the entry as one to
 // be removed: so that a crash at any point leaves the old pairing or the new
-// one, and in the end no entry without a profile.
-func (a *Agent) keep(ctx context.Context, caller peer.Caller, p, before *profile, store *watchedStore, held credential) (err error) {
+// one, and in the end no entry without a profile. event is how the record
+// calls it.
+func (a *Agent) keep(ctx context.Context, caller peer.Caller, event string, p, before *profile, store *watchedStore, held credential) (err error) {
 	if err := a.turnFor(ctx, p.Name, before); err != nil {
 		return err
 	}
@@ -160,7 +165,6 @@ func (a *Agent) keep(ctx context.Context, caller peer.Caller, p, before *profile
 	p.Entry = "profile/" + p.Name + "/" + strings.ToLower(rand.Text()[:10])
 	p.Home = store.home
 	p.SecretAt = a.now().UTC().Truncate(time.Second)
-	p.InMemory = strings.HasPrefix(store.String(), "memory:")
 	sealed, err := held.seal()
 	if err != nil {
 		return err
@@ -176,7 +180,7 @@ func (a *Agent) keep(ctx context.Context, caller peer.Caller, p, before *profile
 	if err := store.Put(ctx, p.Entry, sealed); err != nil {
 		return err
 	}
-	if err := a.recordAct(caller, "pair", p.Name, p.Found.TokenEndpoint); err != nil {
+	if err := a.recordAct(caller, event, p.Name, p.Found.TokenEndpoint); err != nil {
 		return err
 	}
 	if err := a.ledger.put(p); err != nil {
@@ -264,7 +268,7 @@ func (a *Agent) setSecret(ctx context.Context, caller peer.Caller, name, value s
 		return err
 	}
 	if p.Source == api.SourcePaired {
-		return a.keep(ctx, caller, &p, old, store, held)
+		return a.keep(ctx, caller, "secret", &p, old, store, held)
 	}
 	if err := a.turnFor(ctx, name, old); err != nil {
 		return err

@@ -37,6 +37,9 @@ func TestPairThenTokens(t *testing.T) {
 		if len(steps) != pairingSteps || !strings.Contains(steps[2].Text, result.TokenEndpoint) {
 			t.Errorf("the steps do not tell where the secret goes: %v", steps)
 		}
+		if listed := len(result.Warnings) == 0; listed != strings.HasPrefix(steps[2].Text, "client credentials confirmed") {
+			t.Errorf("step 3 says %q, with the warnings %q", steps[2].Text, result.Warnings)
+		}
 		if !result.Changed || result.Issuer != s.Issuer || result.ResolvedBy == "" {
 			t.Errorf("got %+v", result)
 		}
@@ -150,6 +153,9 @@ func TestSecretReplacedWhileOldAndNewAreValid(t *testing.T) {
 	failsWith(t, r.admin.SetSecret(t.Context(), "invoices", "not-a-secret-of-it"), api.ProviderRefused)
 	if err := r.admin.SetSecret(t.Context(), "invoices", "second-secret-with-$igns"); err != nil {
 		t.Fatal(err)
+	}
+	if n, m := len(r.records(t, "pair")), len(r.records(t, "secret")); n != 1 || m != 1 {
+		t.Errorf("%d pairings and %d changes of a secret are recorded, want one of each", n, m)
 	}
 	s.RemoveSecret(s.Secret)
 	if err := r.admin.Retry(t.Context(), "invoices"); err != nil {

@@ -51,7 +51,6 @@ type profile struct {
 	Source   string    `json:"-"`
 	Found    endpoint  `json:"found,omitzero"` // as the pairing found it
 	SecretAt time.Time `json:"secret_at,omitzero"`
-	InMemory bool      `json:"in_memory,omitempty"` // the secret ends with the agent
 
 	address  *orchestrator.Address
 	lifetime time.Duration
@@ -233,7 +232,7 @@ func (p *profile) keyFor(scopes []string) session.Key {
 // pairing found out by itself.
 func (p *profile) same(q *profile) bool {
 	plain := func(p profile) profile {
-		p.Source, p.Entry, p.Home, p.Found, p.SecretAt, p.InMemory, p.address = "", "", "", endpoint{}, time.Time{}, false, nil
+		p.Source, p.Entry, p.Home, p.Found, p.SecretAt, p.address = "", "", "", endpoint{}, time.Time{}, nil
 		if len(p.Scopes) == 0 {
 			p.Scopes = nil
 		}

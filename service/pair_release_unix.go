@@ -9,8 +9,9 @@ import (
 )
 
 // ourOwn tells whether a pairing file is our own work, or root's for us. What
-// was mailed, downloaded or unpacked is ours too, but others can read it: to
-// close it is to say that one knows what it holds.
+// was mailed or downloaded is ours too, but by default others can read it: to
+// close it is to say that one knows what it holds. An archive that was unpacked
+// can bring a closed file along (decision 8 says so).
 func ourOwn(info fs.FileInfo) bool {
 	if info == nil || !info.Mode().IsRegular() {
 		return false
