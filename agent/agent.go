@@ -28,11 +28,11 @@ import (
 	"keytender/agent/api"
 	"keytender/agent/internal/audit"
 	"keytender/agent/internal/door"
-	"keytender/agent/internal/egress"
 	"keytender/agent/internal/identity"
 	"keytender/agent/internal/session"
 	"keytender/agent/internal/state"
 	"keytender/vault"
+	"keytender/vault/egress"
 )
 
 // Options say how an agent runs. The zero value is a user's agent with the

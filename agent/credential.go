@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"slices"
 
-	"keytender/agent/internal/egress"
 	"keytender/vault"
+	"keytender/vault/egress"
 )
 
 // credential is what rests in a store: a secret together with the origins

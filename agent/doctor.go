@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"keytender/agent/api"
-	"keytender/agent/internal/egress"
 	"keytender/agent/internal/orchestrator"
 	"keytender/agent/internal/peer"
+	"keytender/vault/egress"
 )
 
 // skewLimit is from where on a clock is called wrong.

@@ -12,10 +12,10 @@ import (
 	"unicode/utf8"
 
 	"keytender/agent/api"
-	"keytender/agent/internal/egress"
 	"keytender/agent/internal/orchestrator"
 	"keytender/agent/internal/policy"
 	"keytender/agent/internal/session"
+	"keytender/vault/egress"
 )
 
 // The kinds of profile that this version knows.

@@ -5,9 +5,9 @@ import (
 
 	"keytender/agent/api"
 	"keytender/agent/internal/audit"
-	"keytender/agent/internal/egress"
 	"keytender/agent/internal/identity"
 	"keytender/agent/internal/peer"
+	"keytender/vault/egress"
 )
 
 func (a *Agent) reloadFor(ctx context.Context, caller peer.Caller) (api.Reloaded, error) {

@@ -8,11 +8,11 @@ import (
 
 	"keytender/agent/api"
 	"keytender/agent/internal/audit"
-	"keytender/agent/internal/egress"
 	"keytender/agent/internal/identity"
 	"keytender/agent/internal/policy"
 	"keytender/agent/internal/session"
 	"keytender/vault"
+	"keytender/vault/egress"
 )
 
 // Explain is what callers and people are told of err: the one table from the

@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"strings"
 
-	"keytender/agent/internal/egress"
+	"keytender/vault/egress"
 )
 
 // AuthConfig says where an Orchestrator answers its authentication configuration

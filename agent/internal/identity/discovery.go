@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"keytender/agent/internal/egress"
+	"keytender/vault/egress"
 )
 
 // wellKnown is OpenID Connect Discovery 1.0 §4: below the issuer.

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"keytender/agent/internal/egress"
 	"keytender/vault"
+	"keytender/vault/egress"
 )
 
 // Kind tells what an error means for the next attempt.

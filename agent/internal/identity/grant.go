@@ -12,8 +12,8 @@ import (
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/clientcredentials"
 
-	"keytender/agent/internal/egress"
 	"keytender/vault"
+	"keytender/vault/egress"
 )
 
 // Request asks for a token by client credentials (RFC 6749 §4.4).

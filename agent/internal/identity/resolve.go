@@ -9,8 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"keytender/agent/internal/egress"
 	"keytender/agent/internal/orchestrator"
+	"keytender/vault/egress"
 )
 
 // Question asks where a profile's secret may be sent.

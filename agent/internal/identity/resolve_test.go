@@ -12,10 +12,10 @@ import (
 	"testing"
 	"time"
 
-	"keytender/agent/internal/egress"
 	"keytender/agent/internal/identity"
 	"keytender/agent/internal/orchestrator"
 	"keytender/agent/orchestratortest"
+	"keytender/vault/egress"
 )
 
 const discovery = "/.well-known/openid-configuration"

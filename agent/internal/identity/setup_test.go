@@ -10,11 +10,11 @@ import (
 	"testing"
 	"time"
 
-	"keytender/agent/internal/egress"
 	"keytender/agent/internal/identity"
 	"keytender/agent/internal/orchestrator"
 	"keytender/agent/orchestratortest"
 	"keytender/vault"
+	"keytender/vault/egress"
 )
 
 // canary is a secret, and canaryCode one that could pass for an error code.

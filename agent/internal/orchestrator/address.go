@@ -10,7 +10,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"keytender/agent/internal/egress"
+	"keytender/vault/egress"
 )
 
 // Edition is how an Orchestrator is deployed; it decides where its parts are.

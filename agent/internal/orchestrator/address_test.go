@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"keytender/agent/internal/egress"
+	"keytender/vault/egress"
 )
 
 func TestParse(t *testing.T) {

@@ -9,10 +9,10 @@ import (
 	"testing"
 	"time"
 
-	"keytender/agent/internal/egress"
 	"keytender/agent/internal/orchestrator"
 	"keytender/agent/orchestratortest"
 	"keytender/vault"
+	"keytender/vault/egress"
 )
 
 func setUp(t *testing.T) (*orchestratortest.Server, orchestrator.Address, orchestrator.Client) {
