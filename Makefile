@@ -17,7 +17,7 @@ demo: build
 	bin/keytender demo $(ARGS)
 
 test: go
-	go run ./agent/internal/providertest/setup
+	go run ./installer/testbed/setup
 	umask 022; $(TOOL) gotestsum --format pkgname -- $$([ "$$(go env CGO_ENABLED)" = 0 ] || echo -race) ./...
 
 test-quick: go

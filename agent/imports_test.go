@@ -55,6 +55,10 @@ func mayImport(from, to string) bool {
 	switch {
 	case within(to, "keytender/service", "keytender/tray"):
 		return false
+	case within(to, "keytender/installer/testbed"): // and no program is built from tests
+		return within(from, "keytender/installer/testbed", "keytender/agent/internal/providertest", "keytender/vault/vaulttest")
+	case within(from, "keytender/vault/vaulttest"):
+		return false
 	case from == "keytender/agent/api":
 		return false
 	case to == "keytender/agent/api", within(from, "keytender/service"):

@@ -5,14 +5,14 @@ import (
 	"path/filepath"
 	"testing"
 
-	"keytender/agent/internal/providertest/need"
+	"keytender/installer/testbed"
 )
 
 // Fosite starts a server on ory/fosite: opaque access tokens, secrets that are
 // rotated while it runs, routes below {origin}/identity_, and no Orchestrator.
 func Fosite(t testing.TB) *Server {
 	t.Helper()
-	tree, err := need.Fosite().Find()
+	tree, err := testbed.Fosite().Find()
 	if err != nil {
 		t.Fatal(err)
 	}

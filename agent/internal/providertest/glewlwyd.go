@@ -20,7 +20,7 @@ import (
 	"text/template"
 	"time"
 
-	"keytender/agent/internal/providertest/need"
+	"keytender/installer/testbed"
 )
 
 //go:embed glewlwyd.conf
@@ -33,7 +33,7 @@ var glewlwydConf string
 // counts nothing, so of Server's methods only Stop works.
 func Glewlwyd(t testing.TB) *Server {
 	t.Helper()
-	tree, err := need.Glewlwyd().Find()
+	tree, err := testbed.Glewlwyd().Find()
 	if err != nil {
 		t.Fatal(err)
 	}

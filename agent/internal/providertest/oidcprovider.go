@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"keytender/agent/internal/providertest/need"
+	"keytender/installer/testbed"
 )
 
 //go:embed npm/provider.mjs
@@ -19,7 +19,7 @@ var providerScript []byte
 // those tokens alone. It drops unknown scopes in silence and refuses Refused.
 func OIDCProvider(t testing.TB, o Options) *Server {
 	t.Helper()
-	tree, err := need.OIDCProvider().Find()
+	tree, err := testbed.OIDCProvider().Find()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,7 +5,7 @@
 //
 //	test ──JSON lines on stdin──► server process ──one answer a line on stdout──► test
 //
-// What the servers are made of is prepared by "make test" (package need). A
+// What the servers are made of is prepared by "make test" (package testbed). A
 // server whose parts are missing fails the test that wants it.
 package providertest
 

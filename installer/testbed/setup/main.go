@@ -15,7 +15,7 @@ import (
 	"slices"
 	"strings"
 
-	"keytender/agent/internal/providertest/need"
+	"keytender/installer/testbed"
 )
 
 //go:embed debian.txt
@@ -39,7 +39,7 @@ func setup(ctx context.Context) error {
 	if err := agree(packages, trees); err != nil {
 		return err
 	}
-	fromDebian := func(t need.Tree) bool { return t.Apt }
+	fromDebian := func(t testbed.Tree) bool { return t.Apt }
 	if len(packages) > 0 || slices.ContainsFunc(trees, fromDebian) {
 		fmt.Println("installing Debian packages …")
 		if err := install(ctx, packages); err != nil {
@@ -82,8 +82,8 @@ func present(proof string) bool {
 	return err == nil
 }
 
-func missingTrees() (missing []need.Tree, err error) {
-	for _, tree := range need.All() {
+func missingTrees() (missing []testbed.Tree, err error) {
+	for _, tree := range testbed.All() {
 		_, err := tree.Find()
 		switch {
 		case errors.Is(err, os.ErrNotExist):
@@ -95,7 +95,7 @@ func missingTrees() (missing []need.Tree, err error) {
 	return missing, nil
 }
 
-func agree(packages []debianPackage, trees []need.Tree) error {
+func agree(packages []debianPackage, trees []testbed.Tree) error {
 	fmt.Println("The tests need what is not on this machine yet. This will be installed:")
 	for _, p := range packages {
 		fmt.Printf("  Debian package %-16s %s\n", p.name, p.why)
