@@ -173,8 +173,9 @@ func (a *Agent) openOutbound(Options) error {
 }
 
 func (a *Agent) openSessions(o Options) error {
-	options := vault.Options{Dir: a.dir.Path("stores"), Ephemeral: a.ephemeral}
-	a.stores = newStores(options, defaultStore(a.mode, a.ephemeral), a.config, a.now)
+	options := vault.Options{Dir: a.dir.Path("stores"), Ephemeral: a.ephemeral, UserAgent: "keytender/" + a.version, Now: a.now}
+	a.stores = newStores(options, defaultStore(a.mode, a.ephemeral), a.config, a.log)
+	a.closing(a.stores.close)
 	live, err := newCatalog(a.config, a.ledger.held.Profiles)
 	if err != nil {
 		return err

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -13,6 +15,8 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
+
+	"keytender/vault"
 )
 
 // configLimit bounds the size of config.yaml.
@@ -24,8 +28,8 @@ type Config struct {
 	Version        int                      `yaml:"version"`
 	Listen         ListenConfig             `yaml:"listen"`
 	DefaultProfile string                   `yaml:"default_profile"`
-	CA             []string                 `yaml:"ca"` // PEM files trusted besides the system's
-	Stores         map[string]StoreConfig   `yaml:"stores"`
+	CA             []string                 `yaml:"ca"`     // PEM files trusted besides the system's
+	Stores         map[string]vault.Config  `yaml:"stores"` // the one called "default" serves the profiles that name none
 	Profiles       map[string]ProfileConfig `yaml:"profiles"`
 	Audit          AuditConfig              `yaml:"audit"`
 }
@@ -36,19 +40,13 @@ type ListenConfig struct {
 	TCP string `yaml:"tcp"`
 }
 
-// StoreConfig is a store that profiles name; the one called "default" serves
-// the profiles that name none.
-type StoreConfig struct {
-	URL string `yaml:"url"`
-	Key string `yaml:"key"` // sealed: credential, keyring or file:/path
-}
-
 // ProfileConfig is a declared profile.
 type ProfileConfig struct {
 	Kind          string      `yaml:"kind"`
 	URL           string      `yaml:"url"`
 	Edition       string      `yaml:"edition"`
 	ClientID      string      `yaml:"client_id"`
+	ClientIDFrom  string      `yaml:"client_id_from"` // "entry": the user name that rests with the secret
 	Identity      string      `yaml:"identity"`
 	TokenEndpoint string      `yaml:"token_endpoint"`
 	Scopes        []string    `yaml:"scopes"`
@@ -96,13 +94,22 @@ func Load(path string, m Mode) (Config, error) {
 		return c, wrong.at(path, file)
 	}
 	if m == Machine {
-		for _, authority := range c.CA {
-			if err := belongsToRoot(authority); err != nil {
+		for _, file := range c.files() {
+			if err := belongsToRoot(file); err != nil {
 				return c, err
 			}
 		}
 	}
 	return c, nil
+}
+
+// files are those that decide whom the agent trusts.
+func (c Config) files() []string {
+	files := slices.Clone(c.CA)
+	for _, name := range slices.Sorted(maps.Keys(c.Stores)) {
+		files = append(files, c.Stores[name].CA...)
+	}
+	return files
 }
 
 func readConfig(path string, m Mode) ([]byte, error) {
@@ -180,8 +187,8 @@ func (c Config) check(empty bool) *wrongValue {
 		return &wrongValue{"$.audit.keep", err.Error()}
 	}
 	for name, s := range c.Stores {
-		if err := s.check(name); err != nil {
-			return &wrongValue{"$.stores.'" + name + "'", err.Error()}
+		if wrong := checkStore(name, s); wrong != nil {
+			return wrong
 		}
 	}
 	for name, p := range c.Profiles {

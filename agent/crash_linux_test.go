@@ -71,7 +71,7 @@ func cutOff(t *testing.T, a *Agent) {
 	if err := a.ledger.expect(orphan{"", store.home, cutOffEntry}); err != nil {
 		t.Fatal(err)
 	}
-	if err := store.Put(t.Context(), cutOffEntry, vault.NewSecret("of a pairing that was cut off")); err != nil {
+	if err := store.Put(t.Context(), cutOffEntry, vault.Entry{Secret: vault.NewSecret("of a pairing that was cut off")}); err != nil {
 		t.Fatal(err)
 	}
 }

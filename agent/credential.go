@@ -1,8 +1,6 @@
 package agent
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -10,37 +8,50 @@ import (
 	"keytender/vault/egress"
 )
 
-// credential is what rests in a store: a secret together with the origins
-// that it may be sent to, so that nobody who edits the state or the
-// configuration can have it sent elsewhere.
+// credential is a profile's client id and secret, together with the origins
+// that the secret may be sent to. In the agent's own stores the origins rest
+// with the secret, so that nobody who edits the state or the configuration can
+// have it sent elsewhere. An entry of a shared vault has none: what it may be
+// sent to is what the profile says, which belongs to people.
 type credential struct {
-	secret  vault.Secret
-	origins []string // scheme://host[:port]
+	clientID string
+	secret   vault.Secret
+	origins  []string // scheme://host[:port]
+	entry    vault.Entry
 }
 
-type storedCredential struct {
-	Version int      `json:"keytender"`
-	Secret  string   `json:"secret"`
-	Origins []string `json:"origins"`
-}
-
-// errForeignEntry is an entry in a store that the agent did not write.
-var errForeignEntry = errors.New("the entry in the store is not Keytender's")
-
-func (c credential) seal() (vault.Secret, error) {
-	encoded, err := json.Marshal(storedCredential{1, c.secret.Reveal(), c.origins})
-	if err != nil {
-		return vault.Secret{}, errors.New("encode the credential")
+// credentialOf is what rests in an entry for p.
+func (p *profile) credentialOf(e vault.Entry, shared bool) (credential, error) {
+	c := credential{clientID: p.ClientID, secret: e.Secret, origins: e.Origins, entry: e}
+	if shared {
+		to, err := p.secretOrigin()
+		if err != nil {
+			return credential{}, err
+		}
+		c.origins = []string{to}
 	}
-	return vault.NewSecret(string(encoded)), nil
+	if p.ClientIDFrom == "" {
+		return c, nil
+	}
+	if c.clientID = e.Username; !isClientID(c.clientID) {
+		return credential{}, wrong("client_id_from", "the entry %s holds no client id beside the secret: name it with client_id, or the entry's key with fields.username", p.Entry)
+	}
+	return c, nil
 }
 
-func openCredential(s vault.Secret) (credential, error) {
-	var stored storedCredential
-	if err := json.Unmarshal([]byte(s.Reveal()), &stored); err != nil || stored.Version != 1 || stored.Secret == "" {
-		return credential{}, errForeignEntry // err would quote the entry
+// secretOrigin is where the profile's own words let its secret go.
+func (p *profile) secretOrigin() (string, error) {
+	switch {
+	case p.TokenEndpoint != "":
+		return origin(p.TokenEndpoint)
+	case p.Identity != "":
+		return origin(p.Identity)
 	}
-	return credential{vault.NewSecret(stored.Secret), stored.Origins}, nil
+	return p.address.Origin, nil
+}
+
+func (c credential) toKeep() vault.Entry {
+	return vault.Entry{Username: c.clientID, Secret: c.secret, Origins: c.origins}
 }
 
 // mayGoTo returns nil if the secret was given for the origin of endpoint.

@@ -18,9 +18,6 @@ func explain(err error) *api.Error {
 		return &api.Error{Code: api.ProviderRefused, Description: e.Error() + ": nothing was sent",
 			Hint: `if the new address is right, give the secret for it: pair again, or run "keytender secret set NAME"`}
 	}
-	if errors.Is(err, errForeignEntry) {
-		return &api.Error{Code: api.StoreUnavailable, Description: err.Error(), Hint: `give the secret again: run "keytender secret set NAME"`}
-	}
 	switch {
 	case errors.Is(err, session.ErrForgotten), errors.Is(err, session.ErrClosed):
 		return &api.Error{Code: api.Unavailable, Description: err.Error(), Hint: "ask again in a second", RetryAfter: 1}

@@ -97,7 +97,7 @@ func (g *granter) send(ctx context.Context, p *profile, key session.Key, to endp
 	}
 	granted, err := g.identity.Load().ClientCredentials(ctx, identity.Request{
 		TokenEndpoint: to.TokenEndpoint,
-		ClientID:      p.ClientID,
+		ClientID:      held.clientID,
 		Secret:        held.secret,
 		Scopes:        session.Split(key.Scopes),
 		Audience:      key.Audience,
@@ -120,14 +120,14 @@ func (g *granter) credential(ctx context.Context, p *profile) (credential, error
 			Hint: `put the store back in config.yaml, or give the secret again: pair it with --replace`}
 	}
 	stored, err := store.Get(ctx, p.Entry)
-	if errors.Is(err, vault.ErrNotFound) {
+	if errors.Is(err, vault.ErrNotFound) && !store.config.Shared() {
 		return credential{}, &api.Error{Code: api.NotPaired, Profile: p.Name, Description: p.Name + " has no secret in the store " + store.name,
 			Hint: `run "keytender secret set ` + p.Name + `"`}
 	}
 	if err != nil {
 		return credential{}, err
 	}
-	return openCredential(stored)
+	return p.credentialOf(stored, store.config.Shared())
 }
 
 // endpoint is where the profile's secret goes: what its pairing found, else

@@ -84,7 +84,7 @@ func startKeyring(t *testing.T, unlocked bool) (stop func()) {
 		_ = cmd.Wait()
 	}
 	t.Cleanup(stop)
-	store, err := vault.Open("keyring:", vault.Options{})
+	store, err := vault.Open(vault.Config{URL: "keyring:"}, vault.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

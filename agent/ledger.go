@@ -65,6 +65,9 @@ func (l *ledger) remove(p *profile) error { return l.save(l.without(p.Name)) }
 func (l *ledger) without(name string) ledgerState {
 	next := ledgerState{Orphans: slices.Clone(l.held.Orphans)}
 	for _, p := range l.held.Profiles {
+		if p.Name == name && p.Adopted { // not ours to remove
+			continue
+		}
 		if p.Name == name {
 			next.Orphans = append(next.Orphans, orphan{p.Store, p.Home, p.Entry})
 			continue

@@ -7,6 +7,7 @@ import (
 	"runtime"
 
 	"keytender/agent/api"
+	"keytender/vault"
 )
 
 // Mode is for whom an agent runs.
@@ -76,13 +77,13 @@ func defaultTCP(m Mode) string {
 }
 
 // defaultStore is the store of profiles that name none.
-func defaultStore(m Mode, ephemeral bool) StoreConfig {
+func defaultStore(m Mode, ephemeral bool) vault.Config {
 	switch {
 	case ephemeral:
-		return StoreConfig{URL: "memory:"}
+		return vault.Config{URL: "memory:"}
 	case m == Machine && runtime.GOOS != "windows":
-		return StoreConfig{URL: "sealed:"}
+		return vault.Config{URL: "sealed:"}
 	default:
-		return StoreConfig{URL: "keyring:"}
+		return vault.Config{URL: "keyring:"}
 	}
 }

@@ -35,7 +35,8 @@ type profile struct {
 	Kind          string      `json:"kind"`
 	URL           string      `json:"url,omitempty"`
 	Edition       string      `json:"edition,omitempty"`
-	ClientID      string      `json:"client_id"`
+	ClientID      string      `json:"client_id,omitempty"`
+	ClientIDFrom  string      `json:"client_id_from,omitempty"` // fromEntry, or empty
 	Identity      string      `json:"identity,omitempty"`
 	TokenEndpoint string      `json:"token_endpoint,omitempty"` // confirmed by a person
 	Scopes        []string    `json:"scopes,omitempty"`
@@ -43,9 +44,10 @@ type profile struct {
 	TokenLifetime string      `json:"token_lifetime,omitempty"` // where a reply tells none
 	Tenant        string      `json:"tenant,omitempty"`
 	Folder        string      `json:"folder,omitempty"`
-	Store         string      `json:"store,omitempty"` // a name of config.yaml or a scheme; empty: the default
-	Entry         string      `json:"entry,omitempty"` // where in the store the secret rests
-	Home          string      `json:"home,omitempty"`  // the store as it was at the pairing
+	Store         string      `json:"store,omitempty"`   // a name of config.yaml or a scheme; empty: the default
+	Entry         string      `json:"entry,omitempty"`   // where in the store the secret rests
+	Adopted       bool        `json:"adopted,omitempty"` // the entry was there before the pairing, and outlives it
+	Home          string      `json:"home,omitempty"`    // the store as it was at the pairing
 	AuthConfig    *AuthConfig `json:"auth_config,omitempty"`
 
 	Source   string    `json:"-"`
@@ -81,7 +83,7 @@ func wrong(field, format string, args ...any) error {
 // wrong, field says which key.
 func declared(name string, p ProfileConfig, c Config) (_ *profile, field string, _ error) {
 	made := &profile{
-		Name: name, Kind: p.Kind, URL: p.URL, Edition: p.Edition, ClientID: p.ClientID,
+		Name: name, Kind: p.Kind, URL: p.URL, Edition: p.Edition, ClientID: p.ClientID, ClientIDFrom: p.ClientIDFrom,
 		Identity: p.Identity, TokenEndpoint: p.TokenEndpoint, Scopes: p.Scopes, Audience: p.Audience,
 		TokenLifetime: p.TokenLifetime, Tenant: p.Tenant, Folder: p.Folder,
 		AuthConfig: p.AuthConfig, Source: api.SourceDeclared, Entry: "declared/" + name,
@@ -91,7 +93,10 @@ func declared(name string, p ProfileConfig, c Config) (_ *profile, field string,
 		if _, known := c.Stores[store]; !ok || !known {
 			return nil, "secret", fmt.Errorf("%q: STORE/ENTRY, with a store that stands under stores", p.Secret)
 		}
-		made.Store, made.Entry = store, entry
+		if err := c.Stores[store].CheckName(entry); err != nil {
+			return nil, "secret", err
+		}
+		made.Store, made.Entry, made.Adopted = store, entry, c.Stores[store].Shared()
 	}
 	if err := made.settle(); err != nil {
 		if f, ok := errors.AsType[*fieldError](err); ok {
@@ -108,9 +113,9 @@ func paired(p api.Pairing) (*profile, error) {
 		return nil, wrong("version", `this agent reads "version": 1`)
 	}
 	made := &profile{
-		Name: p.Name, Kind: p.Kind, URL: p.URL, Edition: p.Edition, ClientID: p.ClientID,
+		Name: p.Name, Kind: p.Kind, URL: p.URL, Edition: p.Edition, ClientID: p.ClientID, ClientIDFrom: p.ClientIDFrom,
 		Identity: p.Identity, TokenEndpoint: p.TokenEndpoint, Scopes: p.Scopes,
-		Store: p.Store, Source: api.SourcePaired,
+		Store: p.Store, Entry: p.Entry, Source: api.SourcePaired,
 	}
 	for key, value := range p.Settings {
 		switch key {
@@ -137,8 +142,8 @@ func (p *profile) settle() error {
 	if p.Kind != kindRobot && p.Kind != kindApp {
 		return wrong("kind", "%q: this version knows the kinds robot and app", p.Kind)
 	}
-	if p.ClientID == "" || len(p.ClientID) > 512 || !printable(p.ClientID) {
-		return wrong("client_id", "give the client id, as Orchestrator or Identity shows it")
+	if err := p.settleClient(); err != nil {
+		return err
 	}
 	for _, check := range []func() error{p.settleAddress, p.settleIdentity, p.settleScopes, p.settleRest} {
 		if err := check(); err != nil {
@@ -147,6 +152,24 @@ func (p *profile) settle() error {
 	}
 	return nil
 }
+
+// fromEntry, as client_id_from, has the client id read from where the secret
+// rests.
+const fromEntry = "entry"
+
+func (p *profile) settleClient() error {
+	switch {
+	case p.ClientIDFrom != "" && p.ClientIDFrom != fromEntry:
+		return wrong("client_id_from", `%q: it can be "entry", the user name that rests with the secret`, p.ClientIDFrom)
+	case p.ClientIDFrom != "" && p.ClientID != "":
+		return wrong("client_id_from", "give client_id or client_id_from, not both")
+	case p.ClientIDFrom == "" && !isClientID(p.ClientID):
+		return wrong("client_id", "give the client id, as Orchestrator or Identity shows it")
+	}
+	return nil
+}
+
+func isClientID(s string) bool { return s != "" && len(s) <= 512 && printable(s) }
 
 func (p *profile) settleAddress() error {
 	if p.URL == "" {
@@ -232,7 +255,7 @@ func (p *profile) keyFor(scopes []string) session.Key {
 // pairing found out by itself.
 func (p *profile) same(q *profile) bool {
 	plain := func(p profile) profile {
-		p.Source, p.Entry, p.Home, p.Found, p.SecretAt, p.address = "", "", "", endpoint{}, time.Time{}, nil
+		p.Source, p.Entry, p.Adopted, p.Home, p.Found, p.SecretAt, p.address = "", "", false, "", endpoint{}, time.Time{}, nil
 		if len(p.Scopes) == 0 {
 			p.Scopes = nil
 		}

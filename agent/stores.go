@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -25,15 +27,26 @@ const defaultStoreName = "default"
 // and no path, so nobody can have the agent open one through a door.
 const bareSchemes = "keyring:, sealed:, memory:"
 
-func (s StoreConfig) check(name string) error {
+// checkStore checks a store of config.yaml; nothing is opened yet.
+func checkStore(name string, c vault.Config) *wrongValue {
+	at := "$.stores.'" + name + "'"
 	if err := policy.CheckName(name); err != nil {
-		return fmt.Errorf("store %q: %w", name, err)
+		return &wrongValue{at, fmt.Sprintf("store %q: %v", name, err)}
 	}
-	if s.URL == "" {
-		return fmt.Errorf(`store %q: give its url, such as "keyring:"`, name)
+	if name == defaultStoreName && c.Shared() {
+		return &wrongValue{at + ".url", "the default store is one of the agent's own (" + bareSchemes + "): what rotates and the credentials of other stores rest there"}
 	}
-	_, err := vault.Open(s.URL, vault.Options{Dir: os.TempDir(), Key: s.Key, Ephemeral: true}) // opens no file yet
-	return err
+	store, err := vault.Open(c, vault.Options{Dir: os.TempDir(), Ephemeral: true})
+	if bad, ok := errors.AsType[*vault.ConfigError](err); ok {
+		return &wrongValue{at + "." + bad.Field, fmt.Sprintf("store %q: %v", name, bad)}
+	}
+	if err == nil {
+		err = store.Close()
+	}
+	if err != nil {
+		return &wrongValue{at, fmt.Sprintf("store %q: %v", name, err)}
+	}
+	return nil
 }
 
 // stores are the open stores by name: those of config.yaml, the default, and
@@ -41,36 +54,71 @@ func (s StoreConfig) check(name string) error {
 type stores struct {
 	options vault.Options
 	now     func() time.Time
+	log     *slog.Logger
 
 	mu     sync.Mutex
-	config map[string]StoreConfig
+	config map[string]vault.Config
 	open   map[string]*watchedStore
 }
 
-func newStores(options vault.Options, fallback StoreConfig, c Config, now func() time.Time) *stores {
-	s := &stores{options: options, now: now, open: map[string]*watchedStore{}}
+func newStores(options vault.Options, fallback vault.Config, c Config, log *slog.Logger) *stores {
+	s := &stores{options: options, now: options.Now, log: log, open: map[string]*watchedStore{}}
 	s.configure(c, fallback)
 	return s
 }
 
 // configure takes over the stores of a configuration; those that are
 // unchanged stay open.
-func (s *stores) configure(c Config, fallback StoreConfig) {
+func (s *stores) configure(c Config, fallback vault.Config) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	config := maps.Clone(c.Stores)
 	if config == nil {
-		config = map[string]StoreConfig{}
+		config = map[string]vault.Config{}
 	}
 	if _, named := config[defaultStoreName]; !named {
 		config[defaultStoreName] = fallback
 	}
+	var ended []*watchedStore
 	for name, old := range s.config {
-		if config[name] != old {
+		if store := s.open[name]; store != nil && !reflect.DeepEqual(config[name], old) {
+			ended = append(ended, store)
 			delete(s.open, name)
 		}
 	}
 	s.config = config
+	s.mu.Unlock()
+	s.end(ended)
+}
+
+// reopen has the next question to a store log in anew.
+func (s *stores) reopen(name string) {
+	s.mu.Lock()
+	store := s.open[name]
+	delete(s.open, name)
+	s.mu.Unlock()
+	if store != nil {
+		s.end([]*watchedStore{store})
+	}
+}
+
+// close closes every store.
+func (s *stores) close() error {
+	s.mu.Lock()
+	ended := slices.Collect(maps.Values(s.open))
+	clear(s.open)
+	s.mu.Unlock()
+	s.end(ended)
+	return nil
+}
+
+// end closes stores that are in use no more. What does not end its login well
+// ends it with the login's own time.
+func (s *stores) end(stores []*watchedStore) {
+	for _, store := range stores {
+		if err := store.Close(); err != nil {
+			s.log.Warn("a store was not closed well", "store", store.name, "error", err)
+		}
+	}
 }
 
 // get is the store of a name, a bare scheme, or, for "", the default.
@@ -85,22 +133,49 @@ func (s *stores) get(name string) (*watchedStore, error) {
 	}
 	config, named := s.config[name]
 	if !named && slices.Contains(strings.Split(bareSchemes, ", "), name) {
-		config, named = StoreConfig{URL: name}, true
+		config, named = vault.Config{URL: name}, true
 	}
 	if !named {
 		known := slices.Sorted(maps.Keys(s.config))
 		return nil, wrong("store", "%q is no store: use one that config.yaml names (%s), or %s",
 			name, strings.Join(known, ", "), bareSchemes)
 	}
-	options := s.options
-	options.Key = config.Key
-	options.Dir = filepath.Join(options.Dir, strings.TrimSuffix(name, ":"))
-	store, err := vault.Open(config.URL, options)
+	store, err := vault.Open(config, s.optionsOf(name))
 	if err != nil {
 		return nil, wrong("store", "%w", err)
 	}
-	s.open[name] = &watchedStore{name: name, home: name + " " + config.URL, store: store, now: s.now}
+	s.open[name] = &watchedStore{Store: store, name: name, home: name + " " + config.URL, config: config, now: s.now}
 	return s.open[name], nil
+}
+
+func (s *stores) optionsOf(name string) vault.Options {
+	options := s.options
+	options.Dir = filepath.Join(options.Dir, strings.TrimSuffix(name, ":"))
+	options.Bootstrap = func(ctx context.Context, origin string) (vault.Secret, error) { return s.bootstrap(ctx, name, origin) }
+	return options
+}
+
+// bootstrapEntry is where in the default store the credential of the store of
+// that name rests.
+func bootstrapEntry(name string) string { return "store/" + name }
+
+// bootstrap is the credential by which the store of that name is logged in to,
+// if it was given for the server at origin.
+func (s *stores) bootstrap(ctx context.Context, name, origin string) (vault.Secret, error) {
+	fallback, err := s.get(defaultStoreName)
+	if err != nil {
+		return vault.Secret{}, err
+	}
+	entry, err := fallback.Get(ctx, bootstrapEntry(name))
+	if err != nil {
+		return vault.Secret{}, err
+	}
+	held := credential{secret: entry.Secret, origins: entry.Origins}
+	if err := held.mayGoTo(origin); err != nil {
+		return vault.Secret{}, &vault.Error{Store: name, Op: "log in", Kind: vault.ErrLogin, Why: err.Error() + ", so nothing was sent",
+			Todo: "if the store's new address is right, give its credential for it: \"keytender secret set store/" + name + "\""}
+	}
+	return entry.Secret, nil
 }
 
 // seen are the stores that are open, by name.
@@ -117,10 +192,11 @@ func (s *stores) seen() []*watchedStore {
 // watchedStore is a store that remembers how it last answered, so that status
 // need not ask it.
 type watchedStore struct {
-	name  string
-	home  string // which store this is, wherever its key lies now: another one has other entries
-	store vault.Store
-	now   func() time.Time
+	vault.Store
+	name   string
+	home   string // which store this is, wherever its key lies now: another one has other entries
+	config vault.Config
+	now    func() time.Time
 
 	mu    sync.Mutex
 	state string
@@ -128,33 +204,38 @@ type watchedStore struct {
 	err   error
 }
 
-func (w *watchedStore) String() string { return w.store.String() }
+// slowAnswer is from where on a store is called slow.
+const slowAnswer = 3 * time.Second
 
-func (w *watchedStore) Get(ctx context.Context, entry string) (vault.Secret, error) {
-	secret, err := w.store.Get(ctx, entry)
-	return secret, w.note(err)
+func (w *watchedStore) Get(ctx context.Context, entry string) (vault.Entry, error) {
+	began := w.now()
+	found, err := w.Store.Get(ctx, entry)
+	return found, w.note(began, err)
 }
 
-func (w *watchedStore) Put(ctx context.Context, entry string, s vault.Secret) error {
-	return w.note(w.store.Put(ctx, entry, s))
+func (w *watchedStore) Put(ctx context.Context, entry string, e vault.Entry) error {
+	began := w.now()
+	return w.note(began, w.Store.Put(ctx, entry, e))
 }
 
 func (w *watchedStore) Delete(ctx context.Context, entry string) error {
-	return w.note(w.store.Delete(ctx, entry))
+	began := w.now()
+	return w.note(began, w.Store.Delete(ctx, entry))
 }
 
-func (w *watchedStore) Check(ctx context.Context) error { return w.note(w.store.Check(ctx)) }
+func (w *watchedStore) Check(ctx context.Context) error {
+	began := w.now()
+	return w.note(began, w.Store.Check(ctx))
+}
 
 // note remembers what err says of the store, and returns it.
-func (w *watchedStore) note(err error) error {
-	state := api.StoreOK
+func (w *watchedStore) note(began time.Time, err error) error {
+	state := stateOf(err)
 	switch {
-	case err == nil, errors.Is(err, vault.ErrNotFound), errors.Is(err, context.Canceled):
-		// the store answered, or was not waited for
-	case errors.Is(err, vault.ErrLocked):
-		state = api.StoreLocked
-	default:
-		state = api.StoreUnreachable
+	case state == "":
+		return err
+	case state == api.StoreOK && w.now().Sub(began) > slowAnswer:
+		state = api.StoreSlow
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -162,16 +243,34 @@ func (w *watchedStore) note(err error) error {
 		w.state, w.since = state, w.now().UTC()
 	}
 	w.err = nil
-	if state != api.StoreOK {
+	if state != api.StoreOK && state != api.StoreSlow {
 		w.err = err
 	}
 	return err
 }
 
+// stateOf is what an answer says of its store, or "" where nobody waited for
+// one.
+func stateOf(err error) string {
+	switch {
+	case errors.Is(err, context.Canceled):
+		return ""
+	case errors.Is(err, vault.ErrLocked):
+		return api.StoreLocked
+	case errors.Is(err, vault.ErrSealed):
+		return api.StoreSealed
+	case errors.Is(err, vault.ErrLogin):
+		return api.StoreRefused
+	case err == nil, errors.Is(err, vault.ErrNotFound), errors.Is(err, vault.ErrDenied), errors.Is(err, vault.ErrReadOnly):
+		return api.StoreOK // it answered
+	}
+	return api.StoreUnreachable
+}
+
 func (w *watchedStore) status() api.StoreStatus {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	status := api.StoreStatus{Name: w.name, URL: w.store.String(), State: w.state, Since: w.since}
+	status := api.StoreStatus{Name: w.name, URL: w.String(), State: w.state, Since: w.since}
 	if w.err != nil {
 		status.Error = door.Explain(w.err)
 	}

@@ -35,7 +35,7 @@ func onTinyDisk(t *testing.T, disk string) {
 	}
 	ring, _, _ := fakeKeyring(t)
 	ring.files = folder{filepath.Join(disk, "keyring")}
-	stores := []Store{ring, mustOpen(t, "sealed:", Options{Dir: disk, Key: "file:" + initKey(t)})}
+	stores := []blobs{ring, mustOpen(t, Config{URL: "sealed:", Key: "file:" + initKey(t)}, Options{Dir: disk})}
 	large := canary + strings.Repeat("x", 20<<10)
 	for _, st := range stores {
 		put(t, st, "a", large)

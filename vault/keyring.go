@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -53,10 +54,10 @@ type desktop interface {
 	unlock(context.Context) error
 }
 
-func openKeyring(o Options) *keyring {
+func openKeyring(c Config, o Options) *keyring {
 	return &keyring{
 		service:  o.Service,
-		timeout:  o.Timeout,
+		timeout:  cmp.Or(c.Timeout, defaultTimeout),
 		limit:    keyringLimit(runtime.GOOS),
 		files:    o.subdir("keyring"),
 		system:   systemKeyring{},

@@ -93,7 +93,7 @@ func (s *screen) unlock(ctx context.Context) error {
 
 func fakeKeyring(t *testing.T) (*keyring, *drawer, *screen) {
 	t.Helper()
-	k := mustOpen(t, "keyring:", Options{Dir: t.TempDir()}).(*keyring)
+	k := mustOpen(t, Config{URL: "keyring:"}, Options{Dir: t.TempDir()}).(*keyring)
 	d, s := &drawer{entries: map[string]string{}}, &screen{answer: make(chan struct{})}
 	k.system, k.desktop, k.limit = d, s, 100
 	return k, d, s

@@ -56,7 +56,7 @@ func need(t *testing.T, program, debianPackage string) string {
 }
 
 // startKeyring starts a real gnome-keyring and waits until it answers.
-func startKeyring(t *testing.T, st Store, unlock bool) (stop func()) {
+func startKeyring(t *testing.T, st blobs, unlock bool) (stop func()) {
 	t.Helper()
 	args := []string{"--foreground", "--components=secrets"}
 	if unlock {
@@ -87,12 +87,12 @@ func startKeyring(t *testing.T, st Store, unlock bool) (stop func()) {
 func TestKeyringUnlocked(t *testing.T) {
 	inSession(t, func(t *testing.T) {
 		o := Options{Dir: t.TempDir()}
-		st := mustOpen(t, "keyring:", o)
+		st := mustOpen(t, Config{URL: "keyring:"}, o)
 		startKeyring(t, st, true)
-		testStore(t, func(t *testing.T) Store { return mustOpen(t, "keyring:", o) })
+		testTexts(t, func(t *testing.T) blobs { return mustOpen(t, Config{URL: "keyring:"}, o) })
 		t.Run("LargeInFiles", func(t *testing.T) {
-			testStore(t, func(t *testing.T) Store {
-				k := mustOpen(t, "keyring:", Options{Dir: o.Dir, Service: "keytender-test"}).(*keyring)
+			testTexts(t, func(t *testing.T) blobs {
+				k := mustOpen(t, Config{URL: "keyring:"}, Options{Dir: o.Dir, Service: "keytender-test"}).(*keyring)
 				k.limit = 100
 				return k
 			})
@@ -102,11 +102,10 @@ func TestKeyringUnlocked(t *testing.T) {
 }
 
 func sealedWithKeyring(t *testing.T, o Options) {
-	o.Key = "keyring"
-	st := mustOpen(t, "sealed:", o) // opened once: its keyring calls must wait for each other
-	testStore(t, func(*testing.T) Store { return st })
+	st := mustOpen(t, Config{URL: "sealed:", Key: "keyring"}, o) // opened once: its keyring calls must wait for each other
+	testTexts(t, func(*testing.T) blobs { return st })
 	put(t, st, "lost", canary)
-	ring := openKeyring(Options{Service: "keytender", Timeout: 10 * time.Second})
+	ring := openKeyring(Config{}, Options{Service: "keytender"})
 	if err := ring.system.remove("keytender", keyringSealName); err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +117,7 @@ func sealedWithKeyring(t *testing.T, o Options) {
 
 func TestKeyringSurvivesRestart(t *testing.T) {
 	inSession(t, func(t *testing.T) {
-		st := mustOpen(t, "keyring:", Options{Dir: t.TempDir()})
+		st := mustOpen(t, Config{URL: "keyring:"}, Options{Dir: t.TempDir()})
 		stop := startKeyring(t, st, true)
 		put(t, st, "a", canary)
 		stop() // killed: what was put must be on disk
@@ -131,7 +130,7 @@ func TestKeyringSurvivesRestart(t *testing.T) {
 
 func TestKeyringLocked(t *testing.T) {
 	inSession(t, func(t *testing.T) {
-		st := mustOpen(t, "keyring:", Options{Timeout: 2 * time.Second})
+		st := mustOpen(t, Config{URL: "keyring:", Timeout: 2 * time.Second}, Options{})
 		stop := startKeyring(t, st, true) // makes the login collection
 		put(t, st, "a", canary)
 		stop()
@@ -167,7 +166,7 @@ func TestKeyringLocked(t *testing.T) {
 // A service that is replaced while its dialog is open must not leave the store hanging.
 func TestKeyringReplacedWhileLocked(t *testing.T) {
 	inSession(t, func(t *testing.T) {
-		st := mustOpen(t, "keyring:", Options{Timeout: 2 * time.Second})
+		st := mustOpen(t, Config{URL: "keyring:", Timeout: 2 * time.Second}, Options{})
 		stop := startKeyring(t, st, true)
 		put(t, st, "a", canary)
 		stop()
@@ -192,7 +191,7 @@ func eventually(t *testing.T, done func() bool) {
 
 func TestKeyringServiceAbsent(t *testing.T) {
 	inSession(t, func(t *testing.T) {
-		unavailable(t, mustOpen(t, "keyring:", Options{Dir: t.TempDir()}), "no Secret Service runs in this session", "gnome-keyring")
+		unavailable(t, mustOpen(t, Config{URL: "keyring:"}, Options{Dir: t.TempDir()}), "no Secret Service runs in this session", "gnome-keyring")
 	})
 }
 
@@ -209,7 +208,7 @@ func TestKeyringServiceHangs(t *testing.T) {
 		if _, err := conn.RequestName(secretsName, dbus.NameFlagDoNotQueue); err != nil {
 			t.Fatal(err)
 		}
-		unavailable(t, mustOpen(t, "keyring:", Options{Timeout: time.Second}), "the Secret Service does not answer")
+		unavailable(t, mustOpen(t, Config{URL: "keyring:", Timeout: time.Second}, Options{}), "the Secret Service does not answer")
 	})
 }
 
@@ -234,14 +233,14 @@ func TestKeyringWithoutBus(t *testing.T) {
 		if os.Geteuid() == 0 {
 			says = "root has no session bus"
 		}
-		unavailable(t, mustOpen(t, "keyring:", Options{Dir: dir}), says, `"sealed:"`, "keytender store init sealed")
+		unavailable(t, mustOpen(t, Config{URL: "keyring:"}, Options{Dir: dir}), says, `"sealed:"`, "keytender store init sealed")
 	}
 	if files, _ := os.ReadDir(dir); len(files) != 0 {
 		t.Errorf("something was written: %v", files)
 	}
 }
 
-func unavailable(t *testing.T, st Store, words ...string) {
+func unavailable(t *testing.T, st blobs, words ...string) {
 	t.Helper()
 	wantError(t, st.Check(t.Context()), ErrUnavailable, append(words, "check")...)
 	_, err := st.Get(t.Context(), "a")

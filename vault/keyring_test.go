@@ -151,7 +151,7 @@ func TestKeyringErrorsGetTheirKind(t *testing.T) {
 
 func TestLargeValuesInFiles(t *testing.T) {
 	k, d, _ := fakeKeyring(t)
-	testStore(t, func(*testing.T) Store { return k })
+	testTexts(t, func(*testing.T) blobs { return k })
 	if empty, err := k.files.empty(); err != nil || empty {
 		t.Fatalf("nothing went to a file: %v", err)
 	}

@@ -57,6 +57,10 @@ func checkPut(name string, s Secret) error {
 	if err := CheckName(name); err != nil {
 		return err
 	}
+	return checkSecret(name, s)
+}
+
+func checkSecret(name string, s Secret) error {
 	switch n := len(s.Reveal()); {
 	case n == 0:
 		return fmt.Errorf("store %s: the secret is empty", name)

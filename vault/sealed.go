@@ -15,11 +15,11 @@ type sealed struct {
 	mu    sync.Mutex // one Put at a time: the first may make the key
 }
 
-func openSealed(o Options) (Store, error) {
+func openSealed(c Config, o Options) (blobs, error) {
 	if o.Dir == "" {
 		return nil, errors.New(`open the store "sealed:": no directory for its files was given`)
 	}
-	keys, err := openKeySource(o)
+	keys, err := openKeySource(c, o)
 	if err != nil {
 		return nil, err
 	}

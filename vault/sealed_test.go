@@ -18,8 +18,8 @@ const (
 
 func TestSealedWithKeyFile(t *testing.T) {
 	dir, keyFile := t.TempDir(), initKey(t)
-	testStore(t, func(t *testing.T) Store {
-		return mustOpen(t, "sealed:", Options{Dir: filepath.Join(dir, "made", "when", "needed"), Key: "file:" + keyFile})
+	testTexts(t, func(t *testing.T) blobs {
+		return mustOpen(t, Config{URL: "sealed:", Key: "file:" + keyFile}, Options{Dir: filepath.Join(dir, "made", "when", "needed")})
 	})
 }
 
@@ -31,7 +31,9 @@ func TestSealedWithCredential(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			setCredential(t, text)
-			testStore(t, func(t *testing.T) Store { return mustOpen(t, "sealed:", Options{Dir: filepath.Join(dir, what)}) })
+			testTexts(t, func(t *testing.T) blobs {
+				return mustOpen(t, Config{URL: "sealed:"}, Options{Dir: filepath.Join(dir, what)})
+			})
 		})
 	}
 }
@@ -115,7 +117,7 @@ func TestHugeFileIsRefused(t *testing.T) {
 
 func TestOtherKeyIsTold(t *testing.T) {
 	setCredential(t, classicKey)
-	st := mustOpen(t, "sealed:", Options{Dir: t.TempDir()})
+	st := mustOpen(t, Config{URL: "sealed:"}, Options{Dir: t.TempDir()})
 	put(t, st, "a", canary)
 	setCredential(t, hybridKey)
 	_, err := st.Get(t.Context(), "a")
@@ -140,7 +142,7 @@ func TestNoKey(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			c.prepare()
-			st := mustOpen(t, "sealed:", Options{Dir: filepath.Join(dir, "none")})
+			st := mustOpen(t, Config{URL: "sealed:"}, Options{Dir: filepath.Join(dir, "none")})
 			wantError(t, st.Check(t.Context()), ErrNoKey, c.says, "keytender store init sealed")
 			wantError(t, st.Put(t.Context(), "a", NewSecret(canary)), ErrNoKey, c.says)
 			if _, err := os.Stat(filepath.Join(dir, "none")); !errors.Is(err, fs.ErrNotExist) {
@@ -149,9 +151,9 @@ func TestNoKey(t *testing.T) {
 		})
 	}
 	setCredential(t, hybridKey)
-	put(t, mustOpen(t, "sealed:", Options{Dir: dir}), "a", canary)
+	put(t, mustOpen(t, Config{URL: "sealed:"}, Options{Dir: dir}), "a", canary)
 	t.Setenv("CREDENTIALS_DIRECTORY", "")
-	_, err := mustOpen(t, "sealed:", Options{Dir: dir}).Get(t.Context(), "a")
+	_, err := mustOpen(t, Config{URL: "sealed:"}, Options{Dir: dir}).Get(t.Context(), "a")
 	wantError(t, err, ErrNoKey, "read a")
 }
 
@@ -184,7 +186,7 @@ const goldenSealed = "testdata/profile+invoices.age"
 
 func TestOlderFilesOpen(t *testing.T) {
 	setCredential(t, hybridKey)
-	st := mustOpen(t, "sealed:", Options{Dir: t.TempDir()})
+	st := mustOpen(t, Config{URL: "sealed:"}, Options{Dir: t.TempDir()})
 	put(t, st, "profile/invoices", "other")
 	if err := os.WriteFile(st.(*sealed).files.path("profile/invoices"), readFile(t, goldenSealed), 0o600); err != nil {
 		t.Fatal(err)
@@ -215,10 +217,10 @@ func FuzzOpenSealed(f *testing.F) {
 	})
 }
 
-func sealedStore(t *testing.T) (Store, string) {
+func sealedStore(t *testing.T) (blobs, string) {
 	t.Helper()
 	dir := t.TempDir()
-	return mustOpen(t, "sealed:", Options{Dir: dir, Key: "file:" + initKey(t)}), filepath.Join(dir, "sealed")
+	return mustOpen(t, Config{URL: "sealed:", Key: "file:" + initKey(t)}, Options{Dir: dir}), filepath.Join(dir, "sealed")
 }
 
 func initKey(t *testing.T) string {

@@ -43,11 +43,11 @@ func TestKeyFilesThatAreRefused(t *testing.T) {
 		"/dev/zero":                       "not a regular file",
 		filepath.Join(dir, "is-not-here"): `"keytender store init sealed --key-file FILE"`,
 	} {
-		st := mustOpen(t, "sealed:", Options{Dir: t.TempDir(), Key: "file:" + path})
+		st := mustOpen(t, Config{URL: "sealed:", Key: "file:" + path}, Options{Dir: t.TempDir()})
 		wantError(t, st.Check(t.Context()), ErrNoKey, says, path)
 		wantError(t, st.Put(t.Context(), "a", NewSecret(canary)), ErrNoKey, says)
 	}
-	st := mustOpen(t, "sealed:", Options{Dir: t.TempDir(), Key: "file:" + withMode(0o600, text)})
+	st := mustOpen(t, Config{URL: "sealed:", Key: "file:" + withMode(0o600, text)}, Options{Dir: t.TempDir()})
 	put(t, st, "a", canary)
 }
 

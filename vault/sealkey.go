@@ -69,17 +69,17 @@ type keySource interface {
 	make(ctx context.Context) (Secret, error)
 }
 
-func openKeySource(o Options) (keySource, error) {
-	path, isFile := strings.CutPrefix(o.Key, "file:")
+func openKeySource(c Config, o Options) (keySource, error) {
+	path, isFile := strings.CutPrefix(c.Key, "file:")
 	switch {
 	case isFile && filepath.IsAbs(path):
 		return fileKey{path}, nil
 	case isFile:
 		return nil, errors.New(`open the store "sealed:": its key is "file:" and an absolute path`)
-	case o.Key == "", o.Key == "credential":
+	case c.Key == "", c.Key == "credential":
 		return credentialKey{}, nil
-	case o.Key == "keyring":
-		return keyringKey{openKeyring(o)}, nil
+	case c.Key == "keyring":
+		return keyringKey{openKeyring(c, o)}, nil
 	}
 	return nil, errors.New(`open the store "sealed:": its key is "credential", "keyring" or "file:/PATH"`)
 }

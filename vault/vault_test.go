@@ -6,25 +6,25 @@ import (
 )
 
 func TestMemory(t *testing.T) {
-	st := mustOpen(t, "memory:", Options{Ephemeral: true})
-	testStore(t, func(*testing.T) Store { return st })
+	st := mustOpen(t, Config{URL: "memory:"}, Options{Ephemeral: true})
+	testTexts(t, func(*testing.T) blobs { return st })
 }
 
 func TestOpen(t *testing.T) {
 	for _, c := range []struct{ url, says string }{
 		{"memory:", "--ephemeral"},
-		{"", `begins with "keyring:"`},
+		{"", `begins with one of "keyring:"`},
 		{"keyring", "with the colon"},
 		{"keyring:login", "nothing may follow"},
 		{"sealed:/etc/x", "nothing may follow"},
 		{"sealed:", "no directory"},
-		{"KEYRING:", `unknown kind "KEYRING:"`},
-		{"ftp://user:" + canary + "@host/", `unknown kind "ftp:"`},
+		{"KEYRING:", `unknown kind of store "KEYRING:"`},
+		{"ftp://user:" + canary + "@host/", `unknown kind of store "ftp:"`},
 		{canary, `begins with`},
 		{" keyring:", `begins with`},
 		{"keyring:\n", "nothing may follow"},
 	} {
-		st, err := Open(c.url, Options{})
+		st, err := Open(Config{URL: c.url}, Options{})
 		if err == nil || st != nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("Open(%q) = %v, %v, want an error that says %q", c.url, st, err, c.says)
 		} else if strings.Contains(err.Error(), canary) {
@@ -32,12 +32,12 @@ func TestOpen(t *testing.T) {
 		}
 	}
 	for _, key := range []string{"file:", "file:relative", "env", "credential:"} {
-		if st, err := Open("sealed:", Options{Dir: t.TempDir(), Key: key}); err == nil {
+		if st, err := Open(Config{URL: "sealed:", Key: key}, Options{Dir: t.TempDir()}); err == nil {
 			t.Errorf("Open with key %q = %v", key, st)
 		}
 	}
 	for _, url := range []string{"keyring:", "sealed:", "memory:"} {
-		if st := mustOpen(t, url, Options{Dir: t.TempDir(), Ephemeral: true}); st.String() != url {
+		if st := mustOpen(t, Config{URL: url}, Options{Dir: t.TempDir(), Ephemeral: true}); st.String() != url {
 			t.Errorf("String of %s: %s", url, st)
 		}
 	}
@@ -86,7 +86,7 @@ func FuzzOpen(f *testing.F) {
 	}
 	dir := f.TempDir()
 	f.Fuzz(func(t *testing.T, url string) {
-		st, err := Open(url, Options{Dir: dir, Ephemeral: true})
+		st, err := Open(Config{URL: url}, Options{Dir: dir, Ephemeral: true})
 		if (st == nil) == (err == nil) {
 			t.Fatalf("Open(%q) = %v, %v", url, st, err)
 		}

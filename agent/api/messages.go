@@ -67,9 +67,11 @@ type Profile struct {
 // States of a store.
 const (
 	StoreOK          = "ok"
-	StoreSlow        = "slow"
-	StoreUnreachable = "unreachable"
-	StoreLocked      = "locked"
+	StoreSlow        = "slow"        // it answers, and takes seconds to
+	StoreSealed      = "sealed"      // it is there, and its operators must unseal it
+	StoreRefused     = "refused"     // it does not let the agent in
+	StoreUnreachable = "unreachable" // it does not answer, or cannot be read
+	StoreLocked      = "locked"      // a person must unlock it
 )
 
 // StoreStatus tells how a store answered when it was last asked.
@@ -109,12 +111,14 @@ type Pairing struct {
 	Name          string            `json:"name"`
 	Kind          string            `json:"kind"`
 	URL           string            `json:"url,omitempty"`
-	ClientID      string            `json:"client_id"`
+	ClientID      string            `json:"client_id,omitempty"`
+	ClientIDFrom  string            `json:"client_id_from,omitempty"` // "entry": the user name that rests with the secret
 	Identity      string            `json:"identity,omitempty"`
 	TokenEndpoint string            `json:"token_endpoint,omitempty"` // confirms one on another origin
 	Edition       string            `json:"edition,omitempty"`        // cloud, suite, standalone; empty: guessed from url
 	Scopes        []string          `json:"scopes,omitempty"`
 	Store         string            `json:"store,omitempty"`
+	Entry         string            `json:"entry,omitempty"`    // in a shared store; without a secret: what rests there already is used
 	Settings      map[string]string `json:"settings,omitempty"` // "--set KEY=VALUE": audience, token_lifetime, tenant, folder
 	Secret        string            `json:"secret,omitempty"`
 	Replace       bool              `json:"replace,omitempty"`

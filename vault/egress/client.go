@@ -25,6 +25,8 @@ type Options struct {
 	CAFiles   []string      // PEM files of further authorities
 	UserAgent string        // of requests that have none of their own
 	Timeout   time.Duration // of a whole exchange, body included; 30 s if zero
+	// Certificate is shown to servers that ask for one; nil: none is.
+	Certificate *tls.Certificate
 }
 
 // New makes a client; its CA files are read here, once. It is for concurrent
@@ -48,6 +50,9 @@ func New(o Options) (*http.Client, error) {
 	secure.Proxy = proxy
 	secure.OnProxyConnectResponse = proxyAnswer
 	secure.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}
+	if o.Certificate != nil {
+		secure.TLSClientConfig.Certificates = []tls.Certificate{*o.Certificate}
+	}
 	secure.DialContext = dial(dialer.DialContext).quiet
 	secure.DialTLSContext = dial(dialer.DialContext).secured(secure.TLSClientConfig, secure.TLSHandshakeTimeout)
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"strings"
 	"time"
 
 	"keytender/agent/api"
@@ -88,7 +89,11 @@ func ofVault(err error) *api.Error {
 	if e == nil || !ok {
 		return e
 	}
-	e.Description = said.Store + " " + e.Description
+	where := strings.TrimSuffix(said.Store, ":") + ": "
+	if said.Op != "" {
+		where += said.Op + ": "
+	}
+	e.Description = where + e.Description
 	if said.Why != "" {
 		e.Description += " (" + said.Why + ")"
 	}
@@ -101,7 +106,13 @@ func ofVault(err error) *api.Error {
 func ofStore(err error) *api.Error {
 	switch {
 	case errors.Is(err, vault.ErrNotFound):
-		return &api.Error{Code: api.NotPaired, Description: "the store has no secret for this profile", Hint: `run "keytender pair", or "keytender secret set NAME"`}
+		return &api.Error{Code: api.NotPaired, Description: "there is nothing under that name", Hint: `run "keytender pair", or "keytender secret set NAME"`}
+	case errors.Is(err, vault.ErrSealed):
+		return &api.Error{Code: api.StoreUnavailable, Description: "the vault is sealed", Hint: "have its operators unseal it"}
+	case errors.Is(err, vault.ErrLogin):
+		return &api.Error{Code: api.StoreUnavailable, Description: "the login was refused", Hint: `give the store's credential again: "keytender secret set store/NAME"`}
+	case errors.Is(err, vault.ErrDenied):
+		return &api.Error{Code: api.StoreUnavailable, Description: "the store does not let the agent do this", Hint: "have the store's administrators allow it, or name another entry"}
 	case errors.Is(err, vault.ErrLocked):
 		return &api.Error{Code: api.Locked, Description: "the store is locked", Hint: "unlock the keyring, then ask again"}
 	case errors.Is(err, vault.ErrNoKey):
@@ -109,7 +120,7 @@ func ofStore(err error) *api.Error {
 	case errors.Is(err, vault.ErrReadOnly):
 		return &api.Error{Code: api.StoreUnavailable, Description: "the store takes no changes", Hint: "change the secret where the store is kept, or choose another store"}
 	case errors.Is(err, vault.ErrBroken):
-		return &api.Error{Code: api.StoreUnavailable, Description: "what the store has cannot be opened", Hint: `give the secret again: "keytender secret set NAME"`}
+		return &api.Error{Code: api.StoreUnavailable, Description: "what the store has cannot be used", Hint: `give the secret again: "keytender secret set NAME"`}
 	case errors.Is(err, vault.ErrUnavailable):
 		return &api.Error{Code: api.StoreUnavailable, Description: "the store does not answer", Hint: `run "keytender doctor"`}
 	}

@@ -61,7 +61,7 @@ func TestExplanationHasWhatHelps(t *testing.T) {
 		t.Errorf("%+v", e)
 	}
 	locked := &vault.Error{Store: "keyring:", Op: "read", Kind: vault.ErrLocked, Why: "nobody is logged in", Todo: "log in"}
-	if e := Explain(locked); e.Error() != "keyring: the store is locked (nobody is logged in): log in" {
+	if e := Explain(locked); e.Error() != "keyring: read: the store is locked (nobody is logged in): log in" {
 		t.Errorf("%q", e)
 	}
 	unconfirmed := &identity.UnconfirmedError{TokenEndpoint: "https://b.example/token"}

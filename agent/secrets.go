@@ -1,0 +1,247 @@
+package agent
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"keytender/agent/api"
+	"keytender/agent/internal/peer"
+	"keytender/vault"
+)
+
+// cleanupLimit is how long removing entries from stores may take.
+const cleanupLimit = 15 * time.Second
+
+// keep stores the secret under an entry of its own and then makes the profile
+// live in one write of the state, which until then lists the entry as one to
+// be removed: so that a crash at any point leaves the old pairing or the new
+// one, and in the end no entry without a profile. event is how the record
+// calls it.
+func (a *Agent) keep(ctx context.Context, caller peer.Caller, event string, p, before *profile, store *watchedStore, held credential) (err error) {
+	if err := a.turnFor(ctx, p.Name, before); err != nil {
+		return err
+	}
+	defer a.admin.give()
+	p.Home = store.home
+	p.SecretAt = a.now().UTC().Truncate(time.Second)
+	if !p.Adopted {
+		if err := a.place(ctx, p, before, store); err != nil {
+			return err
+		}
+		defer func() {
+			if err != nil {
+				a.sweep(ctx)
+			}
+		}()
+		if err := store.Put(ctx, p.Entry, held.toKeep()); err != nil {
+			return err
+		}
+	}
+	if err := a.recordAct(caller, event, p.Name, p.Found.TokenEndpoint); err != nil {
+		return err
+	}
+	if err := a.ledger.put(p); err != nil {
+		return err
+	}
+	a.publish()
+	if before != nil {
+		a.sweep(ctx)
+	}
+	return nil
+}
+
+// place finds the entry for a secret that is about to be stored, and lists it
+// as one to be removed until its profile is live. In a shared store it has the
+// name that people gave it, or the profile's; what is there already, and was
+// not put there for this profile, stays.
+func (a *Agent) place(ctx context.Context, p, before *profile, store *watchedStore) error {
+	if !store.config.Shared() {
+		p.Entry = "profile/" + p.Name + "/" + strings.ToLower(rand.Text()[:10])
+		return a.ledger.expect(orphan{p.Store, p.Home, p.Entry})
+	}
+	p.Entry = cmp.Or(p.Entry, p.Name)
+	if err := p.checkEntry(store); err != nil {
+		return err
+	}
+	if before != nil && before.Home == p.Home && before.Entry == p.Entry {
+		p.Adopted = before.Adopted // the same entry gets another secret
+		return nil
+	}
+	_, err := store.Get(ctx, p.Entry)
+	switch {
+	case errors.Is(err, vault.ErrNotFound):
+		return a.ledger.expect(orphan{p.Store, p.Home, p.Entry})
+	case err != nil:
+		return err
+	}
+	return &api.Error{Code: api.AlreadyPaired, Profile: p.Name, Field: "entry", Description: store.name + " has an entry " + p.Entry + " already, which Keytender did not make",
+		Hint: "give no secret, and the one that is there is used; or name another entry with --entry"}
+}
+
+// turnFor takes the turn for a change to a profile, unless the profile is not
+// any more what it was when the change began: a proof takes time.
+func (a *Agent) turnFor(ctx context.Context, name string, before *profile) error {
+	if err := a.admin.take(ctx); err != nil {
+		return err
+	}
+	if a.broker.catalog.Load().profiles[name] == before {
+		return nil
+	}
+	a.admin.give()
+	return &api.Error{Code: api.AlreadyPaired, Profile: name, Field: "name", Description: name + " was changed by somebody else meanwhile", Hint: "look at it and try again"}
+}
+
+// sweep removes what belongs to no profile, also when the caller has gone away
+// meanwhile, and returns the entries that are left.
+func (a *Agent) sweep(ctx context.Context) []string {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupLimit)
+	defer cancel()
+	return a.ledger.sweep(ctx, a.stores)
+}
+
+// unpair forgets a paired profile: its place in the state first, so that it
+// serves no more, then its secret.
+func (a *Agent) unpair(ctx context.Context, caller peer.Caller, name string) error {
+	if err := a.admin.take(ctx); err != nil {
+		return err
+	}
+	defer a.admin.give()
+	p, err := a.broker.catalog.Load().pick(name)
+	if err != nil {
+		return err
+	}
+	if p.Source == api.SourceDeclared {
+		return &api.Error{Code: api.InvalidRequest, Profile: name, Description: name + " is declared in config.yaml, which belongs to people", Hint: "remove it there"}
+	}
+	if err := a.recordAct(caller, "unpair", name, ""); err != nil {
+		return err
+	}
+	if err := a.ledger.remove(p); err != nil {
+		return err
+	}
+	a.publish()
+	if left := a.sweep(ctx); slices.Contains(left, p.Entry) {
+		return &api.Error{Code: api.StoreUnavailable, Profile: name,
+			Description: name + " is forgotten, but its secret still rests in its store, which does not answer or is not the one that config.yaml names now",
+			Hint:        "the agent removes it at its next start or pairing at which that store answers"}
+	}
+	return nil
+}
+
+// setSecret replaces the secret of a profile, once a token has proven it.
+func (a *Agent) setSecret(ctx context.Context, caller peer.Caller, name, value string) error {
+	if store, ok := strings.CutPrefix(name, storePrefix); ok {
+		return a.enroll(ctx, caller, store, value)
+	}
+	secret, err := newSecret(value)
+	if err != nil {
+		return err
+	}
+	old, err := a.broker.catalog.Load().pick(name)
+	if err != nil {
+		return err
+	}
+	store, err := a.stores.get(old.Store)
+	if err != nil {
+		return err
+	}
+	if store.config.Shared() && !store.config.Write {
+		return &api.Error{Code: api.InvalidRequest, Profile: name, Field: "secret", Description: "the secret of " + name + " rests in " + store.name + ", which is read-only",
+			Hint: "change it there, in the entry " + old.Entry + ": the agent finds it by itself"}
+	}
+	if err := store.Check(ctx); err != nil {
+		return err
+	}
+	p := *old
+	resolved, err := a.granter.resolve(ctx, &p)
+	if err != nil {
+		return err
+	}
+	p.Found = endpoint{Issuer: resolved.Issuer, TokenEndpoint: resolved.TokenEndpoint, Step: resolved.Step}
+	next := credential{clientID: p.ClientID, secret: secret}
+	if p.ClientIDFrom != "" { // the id that rests with the secret stays
+		now, err := a.granter.credential(ctx, old)
+		if err != nil {
+			return err
+		}
+		next.clientID = now.clientID
+	}
+	held, err := a.prove(ctx, caller, &p, next, nil)
+	if err != nil {
+		return err
+	}
+	if p.Source == api.SourcePaired && !store.config.Shared() {
+		return a.keep(ctx, caller, "secret", &p, old, store, held)
+	}
+	if err := a.turnFor(ctx, name, old); err != nil {
+		return err
+	}
+	defer a.admin.give()
+	if err := a.recordAct(caller, "secret", name, p.Found.TokenEndpoint); err != nil {
+		return err
+	}
+	if err := store.Put(ctx, p.Entry, held.toKeep()); err != nil {
+		return err
+	}
+	a.forget(name)
+	return nil
+}
+
+// recordAct writes an administrative act to the audit, durably, before it is
+// done.
+func (a *Agent) recordAct(caller peer.Caller, event, profile, detail string) error {
+	record := recordOf(caller, "admin")
+	record.Event, record.Profile, record.Detail = event, profile, detail
+	return a.audit.AppendSync(record)
+}
+
+// storePrefix begins the names by which "secret set" means a store.
+const storePrefix = "store/"
+
+// enroll keeps the credential by which a shared store is logged in to, in the
+// default store and for that server alone, once a login has proven it. What
+// was handed over wrapped is kept even if the login fails.
+func (a *Agent) enroll(ctx context.Context, caller peer.Caller, name, value string) error {
+	store, err := a.stores.get(name)
+	if err != nil {
+		return err
+	}
+	if !store.config.Shared() {
+		return wrong("name", "%s is a store of the agent's own, which needs no credential", name)
+	}
+	if value == "" || len(value) > 64<<10 {
+		return wrong("secret", "give the store's credential, at most 64 KiB")
+	}
+	to, err := store.config.Origin()
+	if err != nil {
+		return wrong("store", "%w", err)
+	}
+	fallback, err := a.stores.get("")
+	if err != nil {
+		return err
+	}
+	if err := fallback.Check(ctx); err != nil { // before a wrapped credential is unwrapped, which can be done once
+		return err
+	}
+	kept, refused := vault.Enroll(ctx, store.config, a.stores.optionsOf(name), vault.NewSecret(value))
+	if kept.IsZero() {
+		return refused
+	}
+	if err := a.admin.take(ctx); err != nil {
+		return err
+	}
+	defer a.admin.give()
+	if err := a.recordAct(caller, "store_secret", "", name); err != nil {
+		return err
+	}
+	if err := fallback.Put(ctx, bootstrapEntry(name), vault.Entry{Secret: kept, Origins: []string{to}}); err != nil {
+		return err
+	}
+	a.stores.reopen(name)
+	return refused // after an unwrapping, which cannot be done again
+}

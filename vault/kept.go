@@ -1,0 +1,176 @@
+package vault
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// kept keeps what a store on the network answered, for as long as the entry's
+// lease and the store's refresh allow, and has callers who ask for one entry at
+// the same time share one question.
+type kept struct {
+	asked
+	timeout time.Duration // of a question that nobody may be waiting for any more
+	refresh time.Duration
+	now     func() time.Time
+	check   func(name string) error
+
+	mu      sync.Mutex
+	flights map[string]*question // those that a new caller may join
+	entries map[string]*keptEntry
+	running map[*question]context.CancelFunc
+	owned   sync.WaitGroup // the questions under way
+	closed  bool
+}
+
+type keptEntry struct {
+	entry Entry
+	until time.Time
+	end   *time.Timer // takes it out of memory, also when nobody asks again
+}
+
+// question is one Get that several callers wait for.
+type question struct {
+	done  chan struct{} // closed when entry and err are there
+	entry Entry
+	err   error
+}
+
+func newKept(store asked, c Config, o Options) *kept {
+	return &kept{
+		asked: store, timeout: cmp.Or(c.Timeout, defaultTimeout), refresh: cmp.Or(c.Refresh, defaultRefresh), now: o.Now, check: c.CheckName,
+		flights: map[string]*question{}, entries: map[string]*keptEntry{}, running: map[*question]context.CancelFunc{},
+	}
+}
+
+func (k *kept) Get(ctx context.Context, name string) (Entry, error) {
+	if err := k.check(name); err != nil {
+		return Entry{}, err
+	}
+	if err := ctx.Err(); err != nil {
+		return Entry{}, err
+	}
+	k.mu.Lock()
+	if held := k.entries[name]; held != nil && k.now().Before(held.until) {
+		k.mu.Unlock()
+		return held.entry, nil
+	}
+	q := k.flights[name]
+	if q == nil {
+		q = k.ask(ctx, name)
+	}
+	k.mu.Unlock()
+	select {
+	case <-q.done:
+		return q.entry, q.err
+	case <-ctx.Done():
+		return Entry{}, fmt.Errorf("%s: read %s: %w", k, name, ctx.Err())
+	}
+}
+
+// ask starts a question. The mu is held. A caller who goes away does not take
+// the answer from the others.
+func (k *kept) ask(ctx context.Context, name string) *question {
+	q := &question{done: make(chan struct{})}
+	k.flights[name] = q
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), k.timeout)
+	k.running[q] = cancel
+	k.owned.Go(func() {
+		defer cancel()
+		q.entry, q.err = k.asked.Get(ctx, name)
+		k.mu.Lock()
+		delete(k.running, q)
+		if k.flights[name] == q { // else Forget overtook it: what it brings is old
+			delete(k.flights, name)
+			if q.err == nil {
+				k.keep(name, q.entry)
+			}
+		}
+		k.mu.Unlock()
+		close(q.done)
+	})
+	return q
+}
+
+// keep remembers an entry. The mu is held.
+func (k *kept) keep(name string, e Entry) {
+	life := k.refresh
+	if e.Lease > 0 {
+		life = min(life, e.Lease)
+	}
+	k.drop(name)
+	if k.closed || life <= 0 {
+		return
+	}
+	held := &keptEntry{entry: e, until: k.now().Add(life)}
+	held.end = time.AfterFunc(life, func() {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		if k.entries[name] == held {
+			delete(k.entries, name)
+		}
+	})
+	k.entries[name] = held
+}
+
+// drop forgets an entry. The mu is held.
+func (k *kept) drop(name string) {
+	if held := k.entries[name]; held != nil {
+		held.end.Stop()
+		delete(k.entries, name)
+	}
+}
+
+func (k *kept) Forget(name string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.drop(name)
+	delete(k.flights, name)
+}
+
+func (k *kept) Put(ctx context.Context, name string, e Entry) error {
+	if err := k.check(name); err != nil {
+		return err
+	}
+	if err := checkSecret(name, e.Secret); err != nil {
+		return err
+	}
+	defer k.Forget(name) // whatever came of it
+	return k.within(ctx, func(ctx context.Context) error { return k.asked.Put(ctx, name, e) })
+}
+
+func (k *kept) Delete(ctx context.Context, name string) error {
+	if err := k.check(name); err != nil {
+		return err
+	}
+	defer k.Forget(name)
+	return k.within(ctx, func(ctx context.Context) error { return k.asked.Delete(ctx, name) })
+}
+
+func (k *kept) Check(ctx context.Context) error { return k.within(ctx, k.asked.Check) }
+
+func (k *kept) within(ctx context.Context, do func(context.Context) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, k.timeout)
+	defer cancel()
+	return do(ctx)
+}
+
+func (k *kept) Close() error {
+	k.mu.Lock()
+	k.closed = true
+	for name := range k.entries {
+		k.drop(name)
+	}
+	for _, cancel := range k.running {
+		cancel()
+	}
+	k.mu.Unlock()
+	k.owned.Wait()
+	return k.asked.Close()
+}
