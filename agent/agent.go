@@ -184,7 +184,7 @@ func (a *Agent) openSessions(o Options) error {
 	a.broker.catalog.Store(live)
 	a.granter = &granter{
 		catalog: &a.broker.catalog, stores: a.stores, identity: &a.identity, audit: a.audit, markKey: a.dir.Key(),
-		found: map[string]endpoint{}, refused: map[string]refusedSecret{},
+		log: a.log, found: map[string]endpoint{},
 	}
 	a.broker.sessions = session.New(session.Options{Grant: a.granter.grant, Now: o.now, Log: o.Log, Slot: slot(a.dir.Machine())})
 	a.closing(func() error { a.broker.sessions.Close(); return nil })
@@ -263,6 +263,7 @@ func (a *Agent) Serve(ctx context.Context) error {
 	serve(a.doors.workload, a.doors.tcp)
 	serve(a.doors.administration, a.doors.admin)
 	serving.Go(func() { a.lookAround(ctx) })
+	serving.Go(func() { a.watchStores(ctx) })
 	serving.Go(func() { a.broker.refusals.keep(ctx) })
 	a.log.Info("ready", "socket", a.socket, "tcp", a.TCP(), "profiles", len(a.broker.catalog.Load().profiles))
 	<-ctx.Done()
@@ -297,6 +298,31 @@ func (a *Agent) lookAround(ctx context.Context) {
 	}
 	defer a.admin.give()
 	a.ledger.swept(gone)
+}
+
+// storeLook is how often the stores on the network are asked how they are.
+const storeLook = 5 * time.Minute
+
+// watchStores asks the stores on the network that profiles use how they are, so
+// that status can tell it before a token has to be renewed.
+func (a *Agent) watchStores(ctx context.Context) {
+	each := time.NewTicker(storeLook)
+	defer each.Stop()
+	for {
+		for _, store := range a.storesInUse() {
+			if !store.config.Shared() {
+				continue
+			}
+			if err := store.Check(ctx); err != nil && ctx.Err() == nil {
+				a.log.Warn("a store does not serve; tokens that are still valid are given out", "store", store.name, "error", err)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-each.C:
+		}
+	}
 }
 
 // endLimit is how long requests in flight may take at the end, well within the

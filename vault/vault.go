@@ -41,9 +41,12 @@ type Store interface {
 	// Check reports whether the store answers and can be opened. It changes
 	// nothing, and asks no person for anything.
 	Check(ctx context.Context) error
-	// Forget drops what is kept in memory of an entry, so that the next Get
-	// asks the store itself.
+	// Forget has the next Get ask the store itself, whatever is kept in memory
+	// of the entry.
 	Forget(name string)
+	// Previous returns the entry as it was before the store last told another
+	// secret, while that may still be kept in memory.
+	Previous(name string) (Entry, bool)
 	// Close ends the store's login and whatever runs for it. No other method
 	// may be called afterwards.
 	Close() error

@@ -56,6 +56,7 @@ type Profile struct {
 	RenewsAt       *time.Time `json:"renews_at"`        // when it is renewed, if in use
 	PersonNeededAt *time.Time `json:"person_needed_at"` // never, for a machine's own credentials
 	SecretAgeDays  *int       `json:"secret_age_days"`
+	SecretPrevious bool       `json:"secret_previous,omitempty"` // the store's newest secret is refused; the one before is used
 	Deprecated     string     `json:"deprecated"`
 	LastError      *Error     `json:"last_error"`
 
