@@ -2,12 +2,15 @@ package agent
 
 import (
 	"context"
+	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"keytender/agent/api"
 	"keytender/agent/internal/state"
+	"keytender/vault"
 )
 
 // ledger is what the agent's state knows: the paired profiles, and the
@@ -27,6 +30,9 @@ type orphan struct {
 	Store string `json:"store"`
 	Home  string `json:"home"` // the store as it was when the entry was made
 	Entry string `json:"entry"`
+	// Mark is of what was about to be written into a shared store: another
+	// secret under that name is somebody else's, and stays.
+	Mark string `json:"mark,omitempty"`
 }
 
 // openLedger reads the paired profiles from the state.
@@ -69,7 +75,7 @@ func (l *ledger) without(name string) ledgerState {
 			continue
 		}
 		if p.Name == name {
-			next.Orphans = append(next.Orphans, orphan{p.Store, p.Home, p.Entry})
+			next.Orphans = append(next.Orphans, orphan{Store: p.Store, Home: p.Home, Entry: p.Entry})
 			continue
 		}
 		next.Profiles = append(next.Profiles, p)
@@ -79,9 +85,9 @@ func (l *ledger) without(name string) ledgerState {
 
 // sweep removes the orphans from their stores and returns the entries of
 // those whose store did not answer; they are tried again at the next sweep.
-func (l *ledger) sweep(ctx context.Context, stores *stores) (left []string) {
+func (l *ledger) sweep(ctx context.Context, stores *stores, mark func(vault.Secret) string) (left []string) {
 	all := l.held.Orphans
-	gone := removeOrphans(ctx, stores, all)
+	gone := removeOrphans(ctx, stores, mark, all)
 	l.swept(gone)
 	for _, o := range all {
 		if !slices.Contains(gone, o) {
@@ -94,7 +100,7 @@ func (l *ledger) sweep(ctx context.Context, stores *stores) (left []string) {
 // removeOrphans asks the stores and touches no state, so that it needs no
 // lock; it returns those that are gone. Another store under the same name is
 // not asked, and one that does not answer, or is locked, only once.
-func removeOrphans(ctx context.Context, stores *stores, list []orphan) (gone []orphan) {
+func removeOrphans(ctx context.Context, stores *stores, mark func(vault.Secret) string, list []orphan) (gone []orphan) {
 	silent := map[string]bool{}
 	for _, o := range list {
 		store, err := stores.get(o.Store)
@@ -102,7 +108,7 @@ func removeOrphans(ctx context.Context, stores *stores, list []orphan) (gone []o
 			continue
 		}
 		if err = store.Check(ctx); err == nil {
-			err = store.Delete(ctx, o.Entry)
+			err = o.remove(ctx, store, mark)
 		}
 		if err != nil {
 			silent[store.home] = true
@@ -111,6 +117,21 @@ func removeOrphans(ctx context.Context, stores *stores, list []orphan) (gone []o
 		gone = append(gone, o)
 	}
 	return gone
+}
+
+func (o orphan) remove(ctx context.Context, store *watchedStore, mark func(vault.Secret) string) error {
+	if o.Mark == "" {
+		return store.Delete(ctx, o.Entry)
+	}
+	store.Forget(o.Entry)
+	found, err := store.Get(ctx, o.Entry)
+	if errors.Is(err, vault.ErrNotFound) || err == nil && hex.EncodeToString([]byte(mark(found.Secret))) != o.Mark {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return store.Delete(ctx, o.Entry)
 }
 
 // swept strikes out orphans that are gone. If that cannot be saved they are

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"slices"
 	"strings"
@@ -30,7 +31,7 @@ func (a *Agent) keep(ctx context.Context, caller peer.Caller, event string, p, b
 	p.Home = store.home
 	p.SecretAt = a.now().UTC().Truncate(time.Second)
 	if !p.Adopted {
-		if err := a.place(ctx, p, before, store); err != nil {
+		if err := a.place(ctx, p, before, store, held); err != nil {
 			return err
 		}
 		defer func() {
@@ -59,10 +60,10 @@ func (a *Agent) keep(ctx context.Context, caller peer.Caller, event string, p, b
 // as one to be removed until its profile is live. In a shared store it has the
 // name that people gave it, or the profile's; what is there already, and was
 // not put there for this profile, stays.
-func (a *Agent) place(ctx context.Context, p, before *profile, store *watchedStore) error {
+func (a *Agent) place(ctx context.Context, p, before *profile, store *watchedStore, held credential) error {
 	if !store.config.Shared() {
 		p.Entry = "profile/" + p.Name + "/" + strings.ToLower(rand.Text()[:10])
-		return a.ledger.expect(orphan{p.Store, p.Home, p.Entry})
+		return a.ledger.expect(orphan{Store: p.Store, Home: p.Home, Entry: p.Entry})
 	}
 	p.Entry = cmp.Or(p.Entry, p.Name)
 	if err := p.checkEntry(store); err != nil {
@@ -75,7 +76,7 @@ func (a *Agent) place(ctx context.Context, p, before *profile, store *watchedSto
 	_, err := store.Get(ctx, p.Entry)
 	switch {
 	case errors.Is(err, vault.ErrNotFound):
-		return a.ledger.expect(orphan{p.Store, p.Home, p.Entry})
+		return a.ledger.expect(orphan{p.Store, p.Home, p.Entry, hex.EncodeToString([]byte(a.granter.mark(held.secret)))})
 	case err != nil:
 		return err
 	}
@@ -101,7 +102,7 @@ func (a *Agent) turnFor(ctx context.Context, name string, before *profile) error
 func (a *Agent) sweep(ctx context.Context) []string {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupLimit)
 	defer cancel()
-	return a.ledger.sweep(ctx, a.stores)
+	return a.ledger.sweep(ctx, a.stores, a.granter.mark)
 }
 
 // unpair forgets a paired profile: its place in the state first, so that it

@@ -121,6 +121,22 @@ func (s *stores) end(stores []*watchedStore) {
 	}
 }
 
+// named reports whether config.yaml, or the mode's default, gives a store that
+// name.
+func (s *stores) named(name string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.config[name]
+	return ok
+}
+
+// names are those stores, for people.
+func (s *stores) names() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return strings.Join(slices.Sorted(maps.Keys(s.config)), ", ")
+}
+
 // get is the store of a name, a bare scheme, or, for "", the default.
 func (s *stores) get(name string) (*watchedStore, error) {
 	if name == "" {

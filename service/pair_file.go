@@ -21,11 +21,13 @@ type pairingFile struct {
 	Kind          string            `json:"kind"`
 	URL           string            `json:"url"`
 	ClientID      string            `json:"client_id"`
+	ClientIDFrom  string            `json:"client_id_from"`
 	Identity      string            `json:"identity"`
 	TokenEndpoint string            `json:"token_endpoint"`
 	Edition       string            `json:"edition"`
 	Scopes        []string          `json:"scopes"`
 	Store         string            `json:"store"`
+	Entry         string            `json:"entry"`
 	Settings      map[string]string `json:"settings"`
 	SecretFile    string            `json:"secret_file"` // relative to the pairing file
 }
@@ -50,9 +52,9 @@ func readPairingFile(path string) (pairing api.Pairing, secretFile string, info 
 		secretFile = filepath.Join(filepath.Dir(path), secretFile)
 	}
 	return api.Pairing{
-		Version: read.Version, Name: read.Name, Kind: read.Kind, URL: read.URL, ClientID: read.ClientID,
+		Version: read.Version, Name: read.Name, Kind: read.Kind, URL: read.URL, ClientID: read.ClientID, ClientIDFrom: read.ClientIDFrom,
 		Identity: read.Identity, TokenEndpoint: read.TokenEndpoint, Edition: read.Edition,
-		Scopes: read.Scopes, Store: read.Store, Settings: read.Settings,
+		Scopes: read.Scopes, Store: read.Store, Entry: read.Entry, Settings: read.Settings,
 	}, secretFile, info, nil
 }
 

@@ -147,6 +147,19 @@ type SecretChange struct {
 	Secret string `json:"secret"`
 }
 
+// Migration is the body of POST /v1/admin/migrate/{name}.
+type Migration struct {
+	Store string `json:"store"`           // a name of config.yaml
+	Entry string `json:"entry,omitempty"` // in a shared store; empty: the profile's name
+}
+
+// Moved tells what a migration came to.
+type Moved struct {
+	Changed bool     `json:"changed"` // false: the secret rests there already
+	Profile Profile  `json:"profile"`
+	Left    []string `json:"left,omitempty"` // what still holds the secret, and why
+}
+
 // Reloaded tells what a reload of config.yaml came to.
 type Reloaded struct {
 	Changed  []string `json:"changed"` // names of profiles that are new, gone or different
