@@ -130,7 +130,7 @@ func Open(o Options) (_ *Agent, err error) {
 
 func (a *Agent) openState(o Options) (err error) {
 	if o.State == "" {
-		return errors.New(`find the state directory: this user has no home: name one with --state`)
+		return errors.New(`find the state directory: this user has no home: set HOME, or name one with --state`)
 	}
 	if a.dir, err = state.Open(o.State, state.Options{}); err != nil {
 		return err

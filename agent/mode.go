@@ -27,19 +27,20 @@ func ParseMode(s string) (Mode, error) {
 	return "", fmt.Errorf("mode %q: there are two modes, user and machine", s)
 }
 
-// ConfigPath is where config.yaml of a mode is looked for.
+// ConfigPath is where config.yaml of a mode is looked for; "" for a user
+// without a home.
 func ConfigPath(m Mode) string {
 	if m == Machine {
 		return machinePath("/etc/keytender/config.yaml", "config.yaml")
 	}
 	dir, err := os.UserConfigDir()
-	if err != nil {
+	if err != nil || !filepath.IsAbs(dir) {
 		return ""
 	}
 	return filepath.Join(dir, "keytender", "config.yaml")
 }
 
-// StateDir is where the state of a mode is kept.
+// StateDir is where the state of a mode is kept; "" for a user without a home.
 func StateDir(m Mode) string {
 	if m == Machine {
 		return machinePath("/var/lib/keytender", "state")
@@ -59,12 +60,13 @@ func machinePath(unix, name string) string {
 	}
 }
 
-// socketFor is the workload socket of a mode.
+// socketFor is the workload socket of a mode; "" for a user without a place
+// for one.
 func socketFor(m Mode) string {
 	if m == Machine {
 		return api.MachineSocket
 	}
-	return filepath.Join(api.UserRuntimeDir(), "keytender.sock")
+	return api.UserSocket()
 }
 
 // defaultTCP is where the TCP door listens when config.yaml does not say.

@@ -47,6 +47,13 @@ func newDoor(socket string, keep bool) *door {
 // connect connects to a socket that only root, this user or the machine's
 // agent can be behind; else nothing is sent.
 func connect(ctx context.Context, socket string) (net.Conn, error) {
+	if socket == "" {
+		return nil, &Error{
+			Code:        Unavailable,
+			Description: "its socket cannot be looked for: this user has neither a runtime directory nor a home",
+			Hint:        "name the socket with --socket or KEYTENDER_SOCKET, or set HOME",
+		}
+	}
 	if err := trusted(socket); err != nil {
 		return nil, err
 	}
