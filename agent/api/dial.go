@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -212,7 +213,11 @@ func startHint(socket string) string {
 	if socket == MachineSocket || socket == MachineAdminSocket {
 		return `start the agent with "systemctl start keytender"`
 	}
-	return `start the agent with "keytender run" in a terminal, or with "keytender service start --user" where it is installed`
+	hint := `start the agent with "keytender run" in a terminal, or with "keytender service start --user" where it is installed`
+	if dir := passedOver(); dir != "" && filepath.Dir(socket) == UserRuntimeDir() {
+		hint += "; XDG_RUNTIME_DIR says " + dir + ", which is not there or not this user's, and was passed over"
+	}
+	return hint
 }
 
 // broken tells that what answered does not speak as an agent does.

@@ -13,23 +13,40 @@ const (
 )
 
 // UserRuntimeDir is where the doors of this OS user's agent are:
-// $XDG_RUNTIME_DIR/keytender, else /run/user/UID/keytender where the system
-// made that directory, else "run" in the user's state directory, for
-// sessions (cron, containers) to which no runtime directory was given. It is
-// "" for a user without a state directory.
+// $XDG_RUNTIME_DIR/keytender, else /run/user/UID/keytender, else "run" in the
+// user's state directory, for sessions (cron, containers) to which no runtime
+// directory was given. It is "" for a user without a state directory.
+//
+// A runtime directory must be there and belong to the user, as its
+// specification has it, else it is passed over: su keeps the variable, and it
+// then names the directory of the user before.
 func UserRuntimeDir() string {
-	if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {
-		return filepath.Join(dir, "keytender")
-	}
-	dir := filepath.Join("/run/user", strconv.Itoa(os.Getuid()))
-	if info, err := os.Stat(dir); err == nil && info.IsDir() {
-		return filepath.Join(dir, "keytender")
+	usual := filepath.Join("/run/user", strconv.Itoa(os.Getuid()))
+	for _, dir := range []string{os.Getenv("XDG_RUNTIME_DIR"), usual} {
+		if isUsers(dir) {
+			return filepath.Join(dir, "keytender")
+		}
 	}
 	state := UserStateDir()
 	if state == "" {
 		return ""
 	}
 	return filepath.Join(state, "run")
+}
+
+// isUsers tells whether path is absolute and a directory of this OS user's own.
+func isUsers(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && filepath.IsAbs(path) && info.IsDir() && ownedByUser(info)
+}
+
+// passedOver is what $XDG_RUNTIME_DIR says, if UserRuntimeDir cannot use it.
+func passedOver() string {
+	dir := os.Getenv("XDG_RUNTIME_DIR")
+	if isUsers(dir) {
+		return ""
+	}
+	return dir
 }
 
 // UserStateDir is where this OS user's agent keeps its state:

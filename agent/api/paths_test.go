@@ -51,8 +51,9 @@ func TestDirectoriesOfAUser(t *testing.T) {
 		t.Error(got)
 	}
 	t.Setenv("XDG_STATE_HOME", "/state")
-	t.Setenv("XDG_RUNTIME_DIR", "/run/user/7")
-	if a, b := api.UserStateDir(), api.UserRuntimeDir(); a != "/state/keytender" || b != "/run/user/7/keytender" {
+	run := t.TempDir()
+	t.Setenv("XDG_RUNTIME_DIR", run)
+	if a, b := api.UserStateDir(), api.UserRuntimeDir(); a != "/state/keytender" || b != filepath.Join(run, "keytender") {
 		t.Error(a, b)
 	}
 }
