@@ -108,7 +108,7 @@ func Open(o Options) (_ *Agent, err error) {
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, a.Close())
+			err = errors.Join(o.notOfMachine(err), a.Close())
 		}
 	}()
 	if a.config, err = Load(o.Config, o.Mode); err != nil {

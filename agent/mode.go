@@ -1,7 +1,9 @@
 package agent
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -46,6 +48,16 @@ func StateDir(m Mode) string {
 		return machinePath("/var/lib/keytender", "state")
 	}
 	return api.UserStateDir()
+}
+
+// notOfMachine tells who runs machine mode, if err is that this process's user
+// may not use the machine's own state or socket.
+func (o Options) notOfMachine(err error) error {
+	machines := o.State == StateDir(Machine) || o.Socket == socketFor(Machine)
+	if o.Mode != Machine || !machines || os.Geteuid() <= 0 || !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	return fmt.Errorf(`uid %d may not use the machine's directories (%w): machine mode is run by root or by the packages' unit ("systemctl start keytender"); to try it, name directories of your own with --state and --socket`, os.Geteuid(), err)
 }
 
 // machinePath is unix, or name in the vendor folder of other systems.
