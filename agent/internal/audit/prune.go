@@ -14,9 +14,10 @@ import (
 // prune deletes the oldest file if its last record is older than Keep, by the clock and by the
 // newest record, and never the last file. It goes only after a record of it is on disk.
 //
-// One file is all that a call deletes, and background calls once an hour and once for a new
-// file. So a log that grows keeps its length, while a clock that jumps past Keep costs a file
-// an hour, not the whole log at once, and nothing once somebody has put it right.
+// One file is all that a call deletes, and background calls once an hour, once for a new file
+// and once at a start after an hour without records. So a log that grows keeps its length,
+// while a clock that jumps past Keep costs a file an hour, not the whole log at once, and
+// nothing once somebody has put it right.
 func (l *Log) prune() error {
 	if l.o.Keep <= 0 {
 		return nil
