@@ -64,7 +64,8 @@ type Options struct {
 	// record may live an eighth longer than Keep, or a day if that is less. They go one an hour,
 	// one for each that is begun, and one at an Open that comes an hour after the last record or
 	// later: a clock that jumps into the future does not take the log with it, nor do many starts,
-	// and after a long rest or with a new Keep it takes its time.
+	// and after a long rest or with a new Keep it takes its time. What a clock wrote that was
+	// ahead lives as long as the records that follow it.
 	Keep time.Duration
 	// Now is the wall clock; nil is time.Now.
 	Now func() time.Time

@@ -26,7 +26,7 @@ func (l *Log) prune() error {
 	if err != nil || len(names) < 2 {
 		return err
 	}
-	name := names[0]
+	name, now := names[0], l.o.Now()
 	last, at, err := l.lastOf(name)
 	if err != nil {
 		return fmt.Errorf("prune %s: %w", name, err)
@@ -35,7 +35,12 @@ func (l *Log) prune() error {
 	if err != nil {
 		return fmt.Errorf("prune %s: %w", name, err)
 	}
-	if l.o.Now().Sub(at) <= l.o.Keep || newest.Sub(at) <= l.o.Keep {
+	if at.After(now) {
+		if at, err = l.endedBefore(names[1:len(names)-1], now, newest); err != nil {
+			return fmt.Errorf("prune %s: %w", name, err)
+		}
+	}
+	if now.Sub(at) <= l.o.Keep || newest.Sub(at) <= l.o.Keep {
 		return nil
 	}
 	if err := l.AppendSync(Record{Event: eventPruned, UID: -1, Detail: last.anchor()}); err != nil {
@@ -48,6 +53,18 @@ func (l *Log) prune() error {
 		return fmt.Errorf("prune %s: %w", name, err)
 	}
 	return nil
+}
+
+// endedBefore is for a file that was written with a clock that was ahead: it ended before those
+// that follow it, so it is no younger than the first of them that ends with a time that can be,
+// or than newest, the end of them all.
+func (l *Log) endedBefore(following []string, now, newest time.Time) (time.Time, error) {
+	for _, name := range following {
+		if _, at, err := l.lastOf(name); err != nil || !at.After(now) {
+			return at, err
+		}
+	}
+	return newest, nil
 }
 
 // newest is the time of the newest record; zero while the last file has none.

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -81,5 +82,34 @@ func TestFileBegunAtTheStartCounts(t *testing.T) {
 		time.Sleep(30 * time.Minute)
 		session(time.Minute) // after no hour's rest
 		remain(t, dir, 20)
+	})
+}
+
+// TestClockThatWasAheadStopsNoPruning: its records seem to be young for years to come.
+func TestClockThatWasAheadStopsNoPruning(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		var ahead atomic.Int64
+		l := open(t, dir, Options{Keep: 10 * day, Now: func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }})
+		days := func(n int) {
+			for range n {
+				fill(t, l, 1)
+				time.Sleep(day + time.Hour)
+			}
+		}
+		ahead.Store(int64(400 * day))
+		days(3)
+		ahead.Store(0)
+		days(7)
+		remain(t, dir, 10) // nothing goes too early
+		days(20)
+		l.Close()
+		names, err := fileNames(dir)
+		if err != nil || len(names) > 12 {
+			t.Errorf("%d files, %v: those of the clock that was ahead hold up the others", len(names), err)
+		}
+		if r, err := Verify(dir); err != nil {
+			t.Errorf("verify: %+v, %v", r, err)
+		}
 	})
 }
