@@ -182,7 +182,7 @@ func (a *Agent) openSessions(o Options) error {
 	a.broker = &broker{owner: os.Getuid(), audit: a.audit, refusals: newRefusals(os.Getuid(), a.audit, a.now), log: a.log}
 	a.broker.catalog.Store(live)
 	a.granter = &granter{
-		catalog: &a.broker.catalog, stores: a.stores, identity: &a.identity, audit: a.audit, markKey: a.dir.Key(),
+		catalog: &a.broker.catalog, stores: a.stores, identity: &a.identity, audit: a.audit, markKey: a.dir.Key(), now: a.now,
 		found: map[string]endpoint{}, refused: map[string]refusedSecret{},
 	}
 	a.broker.sessions = session.New(session.Options{Grant: a.granter.grant, Now: o.now, Log: o.Log, Slot: slot(a.dir.Machine())})

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"keytender/agent/api"
 	"keytender/agent/internal/audit"
@@ -26,6 +27,7 @@ type granter struct {
 	identity *atomic.Pointer[identity.Client]
 	audit    *audit.Log
 	markKey  []byte // of the HMAC by which secrets are compared
+	now      func() time.Time
 
 	mu      sync.Mutex
 	found   map[string]endpoint // where declared profiles send their secret
@@ -36,6 +38,7 @@ type granter struct {
 type refusedSecret struct {
 	mark string
 	err  error
+	at   time.Time
 }
 
 // grant gets one token for a session. No record, no token.
@@ -199,7 +202,7 @@ func (g *granter) refuse(p *profile, mark string, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.live(p) {
-		g.refused[p.Name] = refusedSecret{mark, err}
+		g.refused[p.Name] = refusedSecret{mark, err, g.now()}
 	}
 }
 
