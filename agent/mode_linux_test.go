@@ -9,20 +9,22 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"keytender/installer/testbed/alone"
 )
 
 // TestMachineModeOfAnyUser: who is neither root nor the unit's user is told who
 // runs machine mode, and how it is tried.
 func TestMachineModeOfAnyUser(t *testing.T) {
-	if os.Geteuid() == 0 {
-		cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v")
-		cmd.Dir = "/"
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobodysUID, Gid: nobodysUID}}
-		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
-			t.Errorf("as uid %d: %v\n%s", nobodysUID, err, out)
+	alone.Run(t, asAnyUser, func(c *exec.Cmd) {
+		if os.Geteuid() == 0 {
+			c.Path, c.Dir = "/proc/self/exe", "/"
+			c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobodysUID, Gid: nobodysUID}}
 		}
-		return
-	}
+	})
+}
+
+func asAnyUser(t *testing.T) {
 	dir := t.TempDir()
 	config, state, socket := filepath.Join(dir, "config.yaml"), filepath.Join(dir, "state"), filepath.Join(dir, "run", "k.sock")
 	for what, o := range map[string]Options{
