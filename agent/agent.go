@@ -107,7 +107,7 @@ func Open(o Options) (_ *Agent, err error) {
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, a.Close())
+			err = errors.Join(o.notOfMachine(err), a.Close())
 		}
 	}()
 	if a.config, err = Load(o.Config, o.Mode); err != nil {
@@ -129,7 +129,7 @@ func Open(o Options) (_ *Agent, err error) {
 
 func (a *Agent) openState(o Options) (err error) {
 	if o.State == "" {
-		return errors.New(`find the state directory: this user has no home: name one with --state`)
+		return errors.New(`find the state directory: this user has no home: set HOME, or name one with --state`)
 	}
 	if a.dir, err = state.Open(o.State, state.Options{}); err != nil {
 		return err
@@ -182,7 +182,7 @@ func (a *Agent) openSessions(o Options) error {
 	a.broker = &broker{owner: os.Getuid(), audit: a.audit, refusals: newRefusals(os.Getuid(), a.audit, a.now), log: a.log}
 	a.broker.catalog.Store(live)
 	a.granter = &granter{
-		catalog: &a.broker.catalog, stores: a.stores, identity: &a.identity, audit: a.audit, markKey: a.dir.Key(),
+		catalog: &a.broker.catalog, stores: a.stores, identity: &a.identity, audit: a.audit, markKey: a.dir.Key(), now: a.now,
 		log: a.log, found: map[string]endpoint{},
 	}
 	a.broker.sessions = session.New(session.Options{Grant: a.granter.grant, Now: o.now, Log: o.Log, Slot: slot(a.dir.Machine())})

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"keytender/agent/api"
 	"keytender/agent/internal/audit"
@@ -28,6 +29,7 @@ type granter struct {
 	identity *atomic.Pointer[identity.Client]
 	audit    *audit.Log
 	markKey  []byte // of the HMAC by which secrets are compared
+	now      func() time.Time
 
 	log     *slog.Logger
 	secrets secretsSeen
@@ -83,7 +85,7 @@ func (g *granter) ask(ctx context.Context, p *profile, key session.Key) (identit
 			return identity.Grant{}, errors.Join(refused, err)
 		}
 		mark := g.mark(held.secret)
-		if before := g.secrets.refusal(p, mark); before != nil {
+		if before, _ := g.secrets.refusal(p.Name, mark); before != nil {
 			refused = cmp.Or(refused, before)
 			continue
 		}
@@ -94,7 +96,7 @@ func (g *granter) ask(ctx context.Context, p *profile, key session.Key) (identit
 			}
 			return granted, err
 		}
-		g.secrets.refuse(p, mark, err, g.live)
+		g.secrets.refuse(p, mark, err, g.now(), g.live)
 		refused = err
 	}
 	return identity.Grant{}, refused

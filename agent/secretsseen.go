@@ -25,6 +25,7 @@ type secretSeen struct {
 type refusedSecret struct {
 	mark string
 	err  error
+	at   time.Time
 }
 
 // refusalsKept is of how many secrets of a profile it is remembered that they
@@ -41,29 +42,31 @@ func (s *secretsSeen) seen(name string) *secretSeen {
 	return s.of[name]
 }
 
-// refusal is Identity's word on the secret, if that was that it is wrong.
-func (s *secretsSeen) refusal(p *profile, mark string) error {
+// refusal is Identity's word on the secret, if that was that it is wrong, and
+// when it said so.
+func (s *secretsSeen) refusal(name, mark string) (error, time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, r := range s.seen(p.Name).refused {
+	for _, r := range s.seen(name).refused {
 		if hmac.Equal([]byte(r.mark), []byte(mark)) {
-			return r.err
+			return r.err, r.at
 		}
 	}
-	return nil
+	return nil, time.Time{}
 }
 
 // refuse remembers that a secret is wrong, if live says that p still is what
 // its name means: what was found out about a profile that was changed meanwhile
 // must not be held against the new one.
-func (s *secretsSeen) refuse(p *profile, mark string, err error, live func(*profile) bool) {
+func (s *secretsSeen) refuse(p *profile, mark string, err error, now time.Time, live func(*profile) bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !live(p) {
 		return
 	}
 	seen := s.seen(p.Name)
-	seen.refused = append(seen.refused, refusedSecret{mark, err})
+	seen.refused = slices.DeleteFunc(seen.refused, func(r refusedSecret) bool { return r.mark == mark })
+	seen.refused = append(seen.refused, refusedSecret{mark, err, now})
 	seen.refused = slices.Clone(seen.refused[max(0, len(seen.refused)-refusalsKept):])
 }
 

@@ -40,7 +40,10 @@ rests in the store under that name already is used, and stays there:
 A pairing file can name its own "secret_file". Whoever wrote it then chose
 which file is read and where that goes: on a terminal you are asked first, and
 without one the pairing file must be yours and closed to everyone else (chmod
-600), or root's and writable by root alone; else give --secret-file.`,
+600), or root's and writable by root alone; else give --secret-file.
+
+A pairing that comes on standard input (--from -) chooses no file: say where the
+secret is with --secret-file or --secret-env.`,
 		Example: "  keytender pair invoices --kind robot --url https://cloud.uipath.com/acme/prod/orchestrator_ --client-id 3c1e",
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := x.parse(c, args); err != nil {
@@ -62,7 +65,7 @@ without one the pairing file must be yours and closed to everyone else (chmod
 	f.StringArrayVar(&x.settings, "set", nil, "`KEY=VALUE`: audience, token_lifetime, tenant or folder (repeat for more)")
 	f.StringVar(&x.Edition, "edition", "", "`EDITION` of the Orchestrator: cloud, suite or standalone, where the URL does not tell")
 	f.BoolVar(&x.Replace, "replace", false, "replace a pairing of the same name")
-	f.StringVar(&x.from, "from", "", "take everything from this pairing `FILE`")
+	f.StringVar(&x.from, "from", "", "take everything from this pairing `FILE`, or from standard input if it is -")
 	x.source.flags(c)
 	return c
 }
@@ -96,7 +99,12 @@ func (x *pairing) parseFile(c *cobra.Command, args []string) error {
 			return misused(c, "--"+flag+" stands in the pairing file: leave it out")
 		}
 	}
-	read, secretFile, info, err := readPairingFile(x.from)
+	if x.from == standardInput {
+		if err := x.source.besideStandardInput(c); err != nil {
+			return err
+		}
+	}
+	read, secretFile, info, err := readPairingFile(x.from, c.InOrStdin())
 	if err != nil {
 		return err
 	}
