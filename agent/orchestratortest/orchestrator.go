@@ -2,9 +2,7 @@ package orchestratortest
 
 import (
 	"net/http"
-	"strconv"
 	"strings"
-	"time"
 )
 
 // routes is the whole server: Identity's part, then Orchestrator's.
@@ -68,46 +66,6 @@ func (s *Server) folders(w http.ResponseWriter, r *http.Request, _ claims) {
 
 func (s *Server) currentUser(w http.ResponseWriter, r *http.Request, c claims) {
 	reply(w, http.StatusOK, map[string]any{"UserName": c.ClientID, "TenancyName": s.Tenant, "Id": 1})
-}
-
-// secretRecord is a client secret as the administration answers it; the secret
-// itself is there only in the answer to the POST that made it.
-type secretRecord struct {
-	ID      int64     `json:"id"`
-	Secret  *string   `json:"secret"`
-	Created time.Time `json:"creationTime"`
-}
-
-func (s *Server) listSecrets(w http.ResponseWriter, r *http.Request, _ claims) {
-	secrets, ok := s.secretsOf(r.PathValue("key"))
-	if !ok {
-		fail(w, http.StatusNotFound, 1002, "Machine does not exist.")
-		return
-	}
-	list := make([]secretRecord, 0, len(secrets))
-	for _, k := range secrets {
-		list = append(list, secretRecord{ID: k.id, Created: k.created.UTC()})
-	}
-	reply(w, http.StatusOK, list)
-}
-
-func (s *Server) makeSecret(w http.ResponseWriter, r *http.Request, _ claims) {
-	key := r.PathValue("key")
-	if _, ok := s.secretsOf(key); !ok {
-		fail(w, http.StatusNotFound, 1002, "Machine does not exist.")
-		return
-	}
-	made := s.AddSecret(key, "")
-	reply(w, http.StatusCreated, secretRecord{ID: made.SecretID, Secret: &made.Secret, Created: s.now().UTC()})
-}
-
-func (s *Server) deleteSecret(w http.ResponseWriter, r *http.Request, _ claims) {
-	id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
-	if err != nil || !s.RemoveSecret(id) {
-		fail(w, http.StatusNotFound, 1002, "Client secret does not exist.")
-		return
-	}
-	w.WriteHeader(http.StatusNoContent)
 }
 
 // fail answers in Orchestrator's shape.
