@@ -10,7 +10,7 @@ import (
 type secret struct {
 	id      int64
 	value   string
-	created time.Time
+	created time.Time // by the server's clock, as all of its times
 }
 
 // AddSecret gives a client one more secret; all of its secrets are valid at
@@ -33,7 +33,7 @@ func (s *Server) addSecret(c *client, value string) secret {
 		value = random[:6] + "!%&+" + random[6:16]
 	}
 	s.secretID++
-	added := secret{id: s.secretID, value: value, created: time.Now()}
+	added := secret{id: s.secretID, value: value, created: s.clock().UTC()}
 	c.secrets = append(c.secrets, added)
 	return added
 }
@@ -41,10 +41,15 @@ func (s *Server) addSecret(c *client, value string) secret {
 // RemoveSecret makes a secret invalid, whoever's it is, and tells whether there
 // was one. Tokens that it got stay valid.
 func (s *Server) RemoveSecret(id int64) bool {
+	return s.removeSecret(id, func(*client) bool { return true })
+}
+
+// removeSecret removes a secret of one of those clients.
+func (s *Server) removeSecret(id int64, of func(*client) bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, c := range s.clients {
-		if i := slices.IndexFunc(c.secrets, func(k secret) bool { return k.id == id }); i >= 0 {
+		if i := slices.IndexFunc(c.secrets, func(k secret) bool { return k.id == id }); i >= 0 && of(c) {
 			c.secrets = slices.Delete(c.secrets, i, i+1)
 			return true
 		}
@@ -52,15 +57,20 @@ func (s *Server) RemoveSecret(id int64) bool {
 	return false
 }
 
-// secretsOf lists a machine's secrets; false if there is no such machine.
-func (s *Server) secretsOf(licenseKey string) ([]secret, bool) {
+// Secrets lists what a client has, in the order in which it was made; nil if
+// there is no such client.
+func (s *Server) Secrets(clientID string) []Client {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c := s.clients[licenseKey]
-	if c == nil || !c.machine {
-		return nil, false
+	c := s.clients[clientID]
+	if c == nil {
+		return nil
 	}
-	return slices.Clone(c.secrets), true
+	list := make([]Client, 0, len(c.secrets))
+	for _, k := range c.secrets {
+		list = append(list, Client{ID: c.id, Secret: k.value, SecretID: k.id})
+	}
+	return list
 }
 
 // authenticate finds the client to which id and value belong, else nil.

@@ -139,8 +139,11 @@ func (s *Server) Requests(part string) int {
 func (s *Server) now() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return time.Now().Add(s.skew)
+	return s.clock()
 }
+
+// clock is now for those who have s.mu.
+func (s *Server) clock() time.Time { return time.Now().Add(s.skew) }
 
 func or(value, otherwise string) string {
 	if value == "" {
