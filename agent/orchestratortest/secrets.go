@@ -11,6 +11,7 @@ type secret struct {
 	id      int64
 	value   string
 	created time.Time // by the server's clock, as all of its times
+	late    int       // how many more uses are refused; below 0: all
 }
 
 // AddSecret gives a client one more secret; all of its secrets are valid at
@@ -33,7 +34,7 @@ func (s *Server) addSecret(c *client, value string) secret {
 		value = random[:6] + "!%&+" + random[6:16]
 	}
 	s.secretID++
-	added := secret{id: s.secretID, value: value, created: s.clock().UTC()}
+	added := secret{id: s.secretID, value: value, created: s.clock().UTC(), late: s.late}
 	c.secrets = append(c.secrets, added)
 	return added
 }
@@ -73,6 +74,28 @@ func (s *Server) Secrets(clientID string) []Client {
 	return list
 }
 
+// DelaySecrets makes every secret that is made from now on, in whatever way,
+// unknown to the token endpoint for its first uses: invalid_client, as a server
+// says whose parts have not heard of it yet. Below 0 it stays unknown until
+// ReleaseSecrets; 0 ends the order, and what it delayed already stays so.
+func (s *Server) DelaySecrets(uses int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.late = uses
+}
+
+// ReleaseSecrets ends what DelaySecrets began, for all secrets at once.
+func (s *Server) ReleaseSecrets() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.late = 0
+	for _, c := range s.clients {
+		for i := range c.secrets {
+			c.secrets[i].late = 0
+		}
+	}
+}
+
 // authenticate finds the client to which id and value belong, else nil.
 func (s *Server) authenticate(id, value string) *client {
 	s.mu.Lock()
@@ -82,10 +105,20 @@ func (s *Server) authenticate(id, value string) *client {
 		return nil
 	}
 	s.byClient[id]++
-	for _, k := range c.secrets {
-		if subtle.ConstantTimeCompare([]byte(k.value), []byte(value)) == 1 {
+	for i := range c.secrets {
+		k := &c.secrets[i]
+		if subtle.ConstantTimeCompare([]byte(k.value), []byte(value)) == 1 && k.arrived() {
 			return c
 		}
 	}
 	return nil
+}
+
+// arrived counts a use and tells whether the token endpoint knows the secret.
+func (k *secret) arrived() bool {
+	if k.late > 0 {
+		k.late--
+		return false
+	}
+	return k.late == 0
 }

@@ -42,6 +42,7 @@ type Server struct {
 	mu        sync.Mutex
 	clients   map[string]*client
 	secretID  int64
+	late      int // of secrets made from now on: see DelaySecrets
 	lifetime  time.Duration
 	skew      time.Duration
 	faults    []placedFault
