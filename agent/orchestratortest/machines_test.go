@@ -2,6 +2,7 @@ package orchestratortest
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"strconv"
 	"testing"
@@ -82,6 +83,52 @@ func TestMachineSecretsHaveTheServersTime(t *testing.T) {
 	for _, k := range list {
 		if age := time.Since(k.Created.Add(3 * time.Hour)); k.Secret != nil || age < 0 || age > time.Minute {
 			t.Errorf("listed as %+v, %v old", k, age)
+		}
+	}
+}
+
+func TestFaultsOfOneMethod(t *testing.T) {
+	s := start(t, Options{})
+	robot := s.AddMachine("", "")
+	admin := s.Token(s.AddApp("", "", "OR.Machines").ID)
+	path := "/api/clientsecrets/" + robot.ID
+	s.Fault(path, Fault{Method: "POST", Status: http.StatusServiceUnavailable, Times: 1})
+	if status, _ := call(t, s, "GET", path, admin); status != http.StatusOK {
+		t.Errorf("GET met a POST's fault: %d", status)
+	}
+	if status, _ := call(t, s, "POST", path, admin); status != http.StatusServiceUnavailable || len(s.Secrets(robot.ID)) != 1 {
+		t.Errorf("POST: %d, %d secrets", status, len(s.Secrets(robot.ID)))
+	}
+	if status, _ := call(t, s, "POST", path, admin); status != http.StatusCreated {
+		t.Errorf("the second POST: %d", status)
+	}
+}
+
+// What a caller learns nothing of is done all the same.
+func TestCutAfterItWasDone(t *testing.T) {
+	s := start(t, Options{})
+	robot := s.AddMachine("", "")
+	admin := s.Token(s.AddApp("", "", "OR.Machines").ID)
+	s.Fault("/api/clientsecrets/", Fault{Cut: true})
+	for _, c := range []struct {
+		method, key string
+		left        int
+	}{{"POST", robot.ID, 2}, {"DELETE", strconv.FormatInt(robot.SecretID, 10), 1}} {
+		r, err := http.NewRequestWithContext(t.Context(), c.method, s.Orchestrator+"/api/clientsecrets/"+c.key, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+admin)
+		answer, err := http.DefaultTransport.RoundTrip(r)
+		if err == nil {
+			_, err = io.ReadAll(answer.Body)
+			answer.Body.Close()
+		}
+		if err == nil {
+			t.Errorf("%s was answered whole", c.method)
+		}
+		if n := len(s.Secrets(robot.ID)); n != c.left {
+			t.Errorf("after %s there are %d secrets", c.method, n)
 		}
 	}
 }
