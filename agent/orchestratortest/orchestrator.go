@@ -11,6 +11,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET "+discoveryPath, s.discovery)
 	mux.HandleFunc("GET "+jwksPath, s.jwks)
 	mux.HandleFunc("POST "+tokenPath, s.token)
+	s.administration(mux)
 
 	orch := "/" + s.Org + "/" + s.Tenant + "/orchestrator_"
 	mux.HandleFunc("GET /orchestrator_/api/status/version", s.version)
@@ -32,10 +33,8 @@ type handler func(w http.ResponseWriter, r *http.Request, c claims)
 // has the scope. A machine's token may read folders and nothing else here.
 func (s *Server) with(scope string, next handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-		c, ok := s.keys.verify(token)
-		now := s.now().Unix()
-		if !ok || !strings.EqualFold(scheme, "Bearer") || c.Issuer != s.Identity || now >= c.Expires || now < c.NotBefore {
+		c, ok := s.bearer(r)
+		if !ok {
 			fail(w, http.StatusUnauthorized, 0, "You are not authenticated! Error code: 0")
 			return
 		}
@@ -46,6 +45,15 @@ func (s *Server) with(scope string, next handler) http.HandlerFunc {
 		}
 		next(w, r, c)
 	}
+}
+
+// bearer reads a request's token; false if there is none, or it is not ours, or
+// its time has not come or has passed.
+func (s *Server) bearer(r *http.Request) (claims, bool) {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	c, ok := s.keys.verify(token)
+	now := s.now().Unix()
+	return c, ok && strings.EqualFold(scheme, "Bearer") && c.Issuer == s.Identity && now < c.Expires && now >= c.NotBefore
 }
 
 func (s *Server) version(w http.ResponseWriter, r *http.Request) {

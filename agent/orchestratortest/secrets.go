@@ -8,10 +8,12 @@ import (
 )
 
 type secret struct {
-	id      int64
-	value   string
-	created time.Time // by the server's clock, as all of its times
-	late    int       // how many more uses are refused; below 0: all
+	id          int64
+	value       string
+	description string    // of an application's secret
+	created     time.Time // by the server's clock, as all of its times
+	expires     time.Time // of an application's secret; zero: never
+	late        int       // how many more uses are refused; below 0: all
 }
 
 // AddSecret gives a client one more secret; all of its secrets are valid at
@@ -107,7 +109,10 @@ func (s *Server) authenticate(id, value string) *client {
 	s.byClient[id]++
 	for i := range c.secrets {
 		k := &c.secrets[i]
-		if subtle.ConstantTimeCompare([]byte(k.value), []byte(value)) == 1 && k.arrived() {
+		if subtle.ConstantTimeCompare([]byte(k.value), []byte(value)) != 1 {
+			continue
+		}
+		if expired := !k.expires.IsZero() && !s.clock().Before(k.expires); !expired && k.arrived() {
 			return c
 		}
 	}
