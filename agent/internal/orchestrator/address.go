@@ -157,6 +157,26 @@ func (a Address) IdentityBases() []string {
 	return nil
 }
 
+// IdentityAdmin is where the administration of Identity is, which for Cloud and
+// Suite is at the organization's level: newer organizations know no other. An
+// identity that a person named wins, but for the Cloud's at the host's level:
+// that is what everybody names, for sign-in begins there. Older Suites may want
+// theirs at the host's level named.
+func (a Address) IdentityAdmin(identity string) string {
+	identity = strings.TrimRight(identity, "/")
+	cloud := a.Edition == Cloud && strings.EqualFold(identity, a.Origin+"/identity_")
+	if identity != "" && !cloud {
+		return identity
+	}
+	switch a.Edition {
+	case Cloud, Suite:
+		return a.Origin + join([]string{a.Org}) + "/identity_"
+	case Standalone:
+		return a.IdentityBases()[0]
+	}
+	return ""
+}
+
 // Environment is what automations read to find the Orchestrator (PROTOCOL.md
 // §8). UIPATH_URL goes without the service, which the vendor's tools append.
 func (a Address) Environment() map[string]string {
