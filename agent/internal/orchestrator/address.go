@@ -1,5 +1,6 @@
-// Package orchestrator knows where things are in an Orchestrator deployment, and
-// the harmless calls that show whether it accepts a token.
+// Package orchestrator knows where things are in an Orchestrator deployment, the
+// harmless calls that show whether it accepts a token, and how the secrets of
+// machine objects and external applications are administered.
 package orchestrator
 
 import (
@@ -173,6 +174,14 @@ func (a Address) IdentityAdmin(identity string) string {
 		return a.Origin + join([]string{a.Org}) + "/identity_"
 	case Standalone:
 		return a.IdentityBases()[0]
+	}
+	return ""
+}
+
+// header is the tenant as a header names it; "" where the path does.
+func (a Address) header() string {
+	if a.Edition == Standalone {
+		return a.Tenant
 	}
 	return ""
 }
