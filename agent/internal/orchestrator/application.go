@@ -18,8 +18,6 @@ func (c Client) AppSecrets(a Address, identity, clientID string) Secrets {
 	base, server := a.IdentityAdmin(identity), "the Identity Server"
 	if u, err := egress.CheckURL(base); err == nil {
 		server += " at " + egress.Origin(u)
-	} else {
-		base = "" // it may hold a password, and be shown
 	}
 	return Secrets{
 		Scope: "PM.OAuthApp", http: c.HTTP,
