@@ -84,6 +84,7 @@ type Agent struct {
 	admin    turn // of one administrative act at a time; guards config and ledger
 	config   Config
 	ledger   *ledger
+	rotating names // profiles whose secret is being rotated
 	dir      *state.Dir
 	audit    *audit.Log
 	stores   *stores

@@ -85,7 +85,7 @@ func (a *Agent) openServers() error {
 	}, options)
 	options.Allow = a.mayAdminister
 	a.doors.administration = door.NewAdmin(door.Admin{
-		Pair: a.pair, Migrate: a.migrate, Unpair: a.unpair, SetSecret: a.setSecret, Reload: a.reloadFor, Retry: a.retry,
+		Pair: a.pair, Migrate: a.migrate, Rotate: a.rotate, Unpair: a.unpair, SetSecret: a.setSecret, Reload: a.reloadFor, Retry: a.retry,
 		Status: func(ctx context.Context, _ peer.Caller) (api.Status, error) { return a.status(ctx) },
 		Doctor: a.doctor, Audit: a.readAudit,
 	}, options)

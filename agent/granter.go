@@ -40,12 +40,17 @@ type granter struct {
 
 // grant gets one token for a session. No record, no token.
 func (g *granter) grant(ctx context.Context, key session.Key) (identity.Grant, error) {
-	p := g.catalog.Load().profiles[key.Profile]
-	if p == nil {
-		return identity.Grant{}, &api.Error{Code: api.NotPaired, Description: key.Profile + " is not paired any more", Profile: key.Profile}
+	for {
+		p := g.catalog.Load().profiles[key.Profile]
+		if p == nil {
+			return identity.Grant{}, &api.Error{Code: api.NotPaired, Description: key.Profile + " is not paired any more", Profile: key.Profile}
+		}
+		granted, err := g.ask(ctx, p, key)
+		if err != nil && !g.live(p) && ctx.Err() == nil {
+			continue // its secret was moved or rotated meanwhile: what failed is not how it is now
+		}
+		return granted, g.record(audit.Record{UID: -1}, p, key, granted, err)
 	}
-	granted, err := g.ask(ctx, p, key)
-	return granted, g.record(audit.Record{UID: -1}, p, key, granted, err)
 }
 
 // record records a grant or why there is none. base says who had it asked for:

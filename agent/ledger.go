@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -23,6 +24,24 @@ type ledger struct {
 type ledgerState struct {
 	Profiles []*profile `json:"profiles"`
 	Orphans  []orphan   `json:"orphans,omitempty"`
+	// Rotations are under way, or were cut off, by the profile's name.
+	Rotations map[string]rotation `json:"rotations,omitempty"`
+	// SecretIDs are by profile what its server calls the secret that is in use,
+	// where a rotation made it.
+	SecretIDs map[string]secretID `json:"secret_ids,omitempty"`
+}
+
+// secretID is what a server calls a secret, and the HMAC by which it is told
+// whether that is still the one in use.
+type secretID struct {
+	ID   string `json:"id"`
+	Mark string `json:"mark"`
+}
+
+// clone is a copy that can be changed. The profiles themselves are never
+// changed once they are held.
+func (s ledgerState) clone() ledgerState {
+	return ledgerState{slices.Clone(s.Profiles), slices.Clone(s.Orphans), maps.Clone(s.Rotations), maps.Clone(s.SecretIDs)}
 }
 
 // orphan is an entry in a store that is to be removed.
@@ -53,23 +72,32 @@ func openLedger(dir *state.Dir) (*ledger, error) {
 // expect lists an entry that is about to be made as one to be removed, until
 // put makes it belong to a profile.
 func (l *ledger) expect(o orphan) error {
-	return l.save(ledgerState{l.held.Profiles, append(slices.Clone(l.held.Orphans), o)})
+	next := l.held.clone()
+	next.Orphans = append(next.Orphans, o)
+	return l.save(next)
 }
 
 // put makes p live in the place of the profile of its name, whose entry
 // becomes an orphan.
-func (l *ledger) put(p *profile) error {
+func (l *ledger) put(p *profile) error { return l.save(l.with(p)) }
+
+func (l *ledger) with(p *profile) ledgerState {
 	next := l.without(p.Name)
 	next.Profiles = append(next.Profiles, p)
 	next.Orphans = slices.DeleteFunc(next.Orphans, func(o orphan) bool { return o.Entry == p.Entry })
-	return l.save(next)
+	return next
 }
 
 // remove takes p out; its entry becomes an orphan.
-func (l *ledger) remove(p *profile) error { return l.save(l.without(p.Name)) }
+func (l *ledger) remove(p *profile) error {
+	next := l.without(p.Name)
+	delete(next.SecretIDs, p.Name)
+	return l.save(next)
+}
 
 func (l *ledger) without(name string) ledgerState {
-	next := ledgerState{Orphans: slices.Clone(l.held.Orphans)}
+	next := l.held.clone()
+	next.Profiles = nil
 	for _, p := range l.held.Profiles {
 		if p.Name == name && p.Adopted { // not ours to remove
 			continue
@@ -140,8 +168,42 @@ func (l *ledger) swept(gone []orphan) {
 	if len(gone) == 0 {
 		return
 	}
-	kept := slices.DeleteFunc(slices.Clone(l.held.Orphans), func(o orphan) bool { return slices.Contains(gone, o) })
-	_ = l.save(ledgerState{l.held.Profiles, kept})
+	next := l.held.clone()
+	next.Orphans = slices.DeleteFunc(next.Orphans, func(o orphan) bool { return slices.Contains(gone, o) })
+	_ = l.save(next)
+}
+
+// rotating notes how far a rotation has come.
+func (l *ledger) rotating(name string, r rotation) error {
+	next := l.held.clone()
+	if next.Rotations == nil {
+		next.Rotations = map[string]rotation{}
+	}
+	next.Rotations[name] = r
+	return l.save(next)
+}
+
+// switched notes that a rotation's secret is in use; p, unless nil, takes the
+// place of the paired profile of that name.
+func (l *ledger) switched(name string, r rotation, made secretID, p *profile) error {
+	next := l.held.clone()
+	if p != nil {
+		next = l.with(p)
+	}
+	r.Switched = true
+	next.Rotations[name] = r
+	if next.SecretIDs == nil {
+		next.SecretIDs = map[string]secretID{}
+	}
+	next.SecretIDs[name] = made
+	return l.save(next)
+}
+
+// rotated notes that a rotation is over.
+func (l *ledger) rotated(name string) error {
+	next := l.held.clone()
+	delete(next.Rotations, name)
+	return l.save(next)
 }
 
 func (l *ledger) save(next ledgerState) error {
@@ -156,7 +218,8 @@ func (l *ledger) save(next ledgerState) error {
 // dropMemory takes out the profiles whose secret was in memory, and with it
 // ended with the agent that held it.
 func (l *ledger) dropMemory() error {
-	next := ledgerState{Orphans: l.held.Orphans}
+	next := l.held.clone()
+	next.Profiles = nil
 	for _, p := range l.held.Profiles {
 		if !strings.HasSuffix(p.Home, " memory:") {
 			next.Profiles = append(next.Profiles, p)

@@ -50,6 +50,15 @@ func (a *Admin) Migrate(ctx context.Context, profile string, m Migration, step f
 	return moved, err
 }
 
+// Rotate gives a profile a new secret for the same client id, and calls step
+// after each step that is done. After an error whose hint says so, the same call
+// goes on where it stopped.
+func (a *Admin) Rotate(ctx context.Context, profile string, r Rotation, step func(Step)) (Rotated, error) {
+	var rotated Rotated
+	err := a.steps(ctx, "/v1/admin/rotate/"+url.PathEscape(profile), r, step, &rotated)
+	return rotated, err
+}
+
 // steps sends a request that is answered by events: each "step", then "done",
 // which is decoded into result, or "error".
 func (a *Admin) steps(ctx context.Context, path string, body any, step func(Step), result any) error {

@@ -160,6 +160,30 @@ type Moved struct {
 	Left    []string `json:"left,omitempty"` // what still holds the secret, and why
 }
 
+// Rotation is the body of POST /v1/admin/rotate/{name}.
+type Rotation struct {
+	With    string `json:"with"`               // the profile whose token may administer the secrets
+	Old     string `json:"old,omitempty"`      // id of the secret in use; empty: found out where it can be
+	KeepOld bool   `json:"keep_old,omitempty"` // the old secret stays valid
+}
+
+// Rotated tells what a rotation came to.
+type Rotated struct {
+	Changed  bool         `json:"changed"`
+	Profile  Profile      `json:"profile"`
+	Made     string       `json:"made"`              // id of the new secret
+	Secrets  []SecretInfo `json:"secrets,omitempty"` // those that there are now, where the server tells
+	Warnings []string     `json:"warnings,omitempty"`
+}
+
+// SecretInfo is what a server tells of a secret, which is never the secret.
+type SecretInfo struct {
+	ID        string     `json:"id"`
+	AgeDays   *int       `json:"age_days"`
+	ExpiresAt *time.Time `json:"expires_at"`
+	InUse     bool       `json:"in_use"`
+}
+
 // Reloaded tells what a reload of config.yaml came to.
 type Reloaded struct {
 	Changed  []string `json:"changed"` // names of profiles that are new, gone or different

@@ -21,7 +21,9 @@ type Admin struct {
 	// not after it has returned.
 	Pair func(ctx context.Context, c peer.Caller, p api.Pairing, step func(api.Step)) (api.PairResult, error)
 	// Migrate moves a profile's secret to another store; step as for Pair.
-	Migrate   func(ctx context.Context, c peer.Caller, profile string, m api.Migration, step func(api.Step)) (api.Moved, error)
+	Migrate func(ctx context.Context, c peer.Caller, profile string, m api.Migration, step func(api.Step)) (api.Moved, error)
+	// Rotate gives a profile a new secret; step as for Pair.
+	Rotate    func(ctx context.Context, c peer.Caller, profile string, r api.Rotation, step func(api.Step)) (api.Rotated, error)
 	Unpair    func(ctx context.Context, c peer.Caller, profile string) error
 	SetSecret func(ctx context.Context, c peer.Caller, profile, secret string) error
 	Reload    func(ctx context.Context, c peer.Caller) (api.Reloaded, error)
@@ -88,6 +90,10 @@ func (a Admin) named(x *exchange, caller peer.Caller) {
 	} else if name, ok := x.after("/v1/admin/migrate/"); ok {
 		inSteps(x, func(ctx context.Context, m api.Migration, step func(api.Step)) (api.Moved, error) {
 			return a.Migrate(ctx, caller, name, m, step)
+		})
+	} else if name, ok := x.after("/v1/admin/rotate/"); ok {
+		inSteps(x, func(ctx context.Context, r api.Rotation, step func(api.Step)) (api.Rotated, error) {
+			return a.Rotate(ctx, caller, name, r, step)
 		})
 	} else {
 		x.unknown()
