@@ -33,7 +33,7 @@ func (a *Agent) tryToken(ctx context.Context, caller peer.Caller, p *profile, to
 // refusedLately is the refusal of the same secret a short time ago, with how to
 // have it sent all the same; else nil.
 func (g *granter) refusedLately(name, mark string) error {
-	before, at := g.secrets.refusal(name, mark)
+	at, before := g.secrets.refusal(name, mark)
 	age := g.now().Sub(at)
 	if before == nil || age < 0 || age >= sentAgainAfter {
 		return nil

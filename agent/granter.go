@@ -90,7 +90,7 @@ func (g *granter) ask(ctx context.Context, p *profile, key session.Key) (identit
 			return identity.Grant{}, errors.Join(refused, err)
 		}
 		mark := g.mark(held.secret)
-		if before, _ := g.secrets.refusal(p.Name, mark); before != nil {
+		if _, before := g.secrets.refusal(p.Name, mark); before != nil {
 			refused = cmp.Or(refused, before)
 			continue
 		}

@@ -43,16 +43,16 @@ func (s *secretsSeen) seen(name string) *secretSeen {
 }
 
 // refusal is Identity's word on the secret, if that was that it is wrong, and
-// when it said so.
-func (s *secretsSeen) refusal(name, mark string) (error, time.Time) {
+// when it said so; else nil.
+func (s *secretsSeen) refusal(name, mark string) (at time.Time, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, r := range s.seen(name).refused {
 		if hmac.Equal([]byte(r.mark), []byte(mark)) {
-			return r.err, r.at
+			return r.at, r.err
 		}
 	}
-	return nil, time.Time{}
+	return time.Time{}, nil
 }
 
 // refuse remembers that a secret is wrong, if live says that p still is what
