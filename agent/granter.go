@@ -128,7 +128,7 @@ func (g *granter) read(ctx context.Context, p *profile, store *watchedStore, fro
 		if !ok {
 			return credential{}, errNone
 		}
-		return p.credentialOf(entry, store.config.Shared())
+		return p.credentialOf(entry, store)
 	}
 	return g.credentialIn(ctx, p, store)
 }
@@ -201,7 +201,7 @@ func (g *granter) credentialIn(ctx context.Context, p *profile, store *watchedSt
 	if err != nil {
 		return credential{}, err
 	}
-	return p.credentialOf(stored, store.config.Shared())
+	return p.credentialOf(stored, store)
 }
 
 // endpoint is where the profile's secret goes: what its pairing found, else

@@ -96,7 +96,7 @@ func (a *Agent) offered(ctx context.Context, p *profile, store *watchedStore, gi
 		if err != nil {
 			return credential{}, err
 		}
-		return p.credentialOf(entry, true)
+		return p.credentialOf(entry, store)
 	}
 	secret, err := newSecret(given)
 	if err != nil {
@@ -170,7 +170,9 @@ func (a *Agent) prove(ctx context.Context, caller peer.Caller, p *profile, held 
 	if err != nil {
 		return credential{}, err
 	}
-	held.origins = []string{to}
+	if held.origins == nil { // it came with the pairing, for this
+		held.origins = []string{to}
+	}
 	if tell != nil {
 		tell(4, "token requested at %s for %s", p.Found.TokenEndpoint, asksFor(p))
 	}

@@ -148,8 +148,8 @@ func (x *rotating) administration(ctx context.Context) (administration, error) {
 		secrets = client.AppSecrets(*x.p.address, cmp.Or(x.p.Identity, x.p.Found.Issuer), x.held.clientID)
 	}
 	switch scope := secrets.Scope; {
-	case x.with.address == nil || x.with.address.Origin != x.p.address.Origin:
-		return administration{}, wrong("with", "%s is not at %s, and its token goes nowhere else", x.with.Name, x.p.address.Origin)
+	case x.with.address == nil || x.with.address.Origin != x.p.address.Origin || !sameIdentity(x.p, x.with):
+		return administration{}, wrong("with", "%s is not at the same Orchestrator and Identity Server as %s, and its token goes nowhere else", x.with.Name, x.p.Name)
 	case len(x.with.Scopes) > 0 && !slices.Contains(x.with.Scopes, scope):
 		return administration{}, wrong("with", "%s does not ask for the scope %s: add it to its scopes, and to the application in Orchestrator", x.with.Name, scope)
 	}
@@ -161,6 +161,26 @@ func (x *rotating) administration(ctx context.Context) (administration, error) {
 		return administration{}, wrong("with", "Identity does not give %s the scope %s: add it to the application in Orchestrator", x.with.Name, secrets.Scope)
 	}
 	return administration{}, err
+}
+
+// sameIdentity reports whether two profiles are known to the same Identity
+// Server.
+func sameIdentity(p, q *profile) bool {
+	a, err := p.identityOrigin()
+	if err != nil {
+		return false
+	}
+	b, err := q.identityOrigin()
+	return err == nil && a == b
+}
+
+// identityOrigin is the origin of the profile's Identity Server, which without
+// an explicit one has the Orchestrator's.
+func (p *profile) identityOrigin() (string, error) {
+	if p.Identity != "" {
+		return origin(p.Identity)
+	}
+	return p.address.Origin, nil
 }
 
 // begin lists the secrets that there are, finds the one in use among them, and

@@ -145,7 +145,7 @@ func TestRotationMakesNothingThatItCannotKeep(t *testing.T) {
 	for with, says := range map[string]string{
 		"weak":    "does not give weak the scope OR.Machines",
 		"bounded": "does not ask for the scope OR.Machines",
-		"foreign": "its token goes nowhere else",
+		"foreign": "not at the same Orchestrator and Identity Server as invoices, and its token goes nowhere else",
 	} {
 		_, _, err := r.rotation(t, "invoices", api.Rotation{With: with})
 		if e := failsWith(t, err, api.InvalidRequest); !strings.Contains(e.Error(), says) {
