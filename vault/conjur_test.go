@@ -232,7 +232,7 @@ func TestConjurRefusals(t *testing.T) {
 	p.config.URL = "conjur://" + fake.Host + "/" + vaulttest.ConjurAccount
 	top := p.open(t)
 	e := account("", "new")
-	wantRefusal(t, st.Put(t.Context(), "missing", e), ErrNotFound, "store missing", idOf("missing"), "by policy")
+	wantRefusal(t, st.Put(t.Context(), "missing", e), ErrNotFound, "store missing", "no variable "+idOf("missing")+" or ", "by policy")
 	wantRefusal(t, st.Put(t.Context(), "fixed", e), ErrDenied, "store fixed", "update", idOf("fixed"))
 	wantRefusal(t, st.Put(t.Context(), "seen", e), ErrDenied, "store seen", "execute")
 	wantRefusal(t, top.Put(t.Context(), "data/dynamic/x", e), ErrDenied, "Conjur makes the value")
@@ -344,6 +344,17 @@ func TestConjurLayouts(t *testing.T) {
 		if fake.Value(idOf("lone/password")) != canary {
 			t.Error("half of it was stored")
 		}
+	})
+	t.Run("a user name that stays need not be permitted", func(t *testing.T) {
+		fake.Set(idOf("stays/username"), "7f0c")
+		fake.Set(idOf("stays/password"), canary)
+		fake.Permit(idOf("stays/username"), "read", "execute")
+		st := conjurPlace(t, fake).open(t)
+		if err := st.Put(t.Context(), "stays", account("7f0c", "new")); err != nil {
+			t.Errorf("Put: %v", err)
+		}
+		wantRefusal(t, st.Put(t.Context(), "stays", account("8a1d", "newer")), ErrDenied, "update", idOf("stays/username"))
+		sameEntry(t, "stays", get(t, st, "stays"), account("7f0c", "new"))
 	})
 	t.Run("no JSON where fields are named", func(t *testing.T) {
 		fake.Set(idOf("nojson"), canary)
