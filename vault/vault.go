@@ -176,6 +176,8 @@ func (c Config) CheckName(name string) error {
 	switch {
 	case scheme == "azure":
 		return checkAzureName(name)
+	case scheme == "cyberark-ccp":
+		return checkCCPName(name)
 	case isShared(scheme):
 		return checkSharedName(name)
 	}

@@ -14,7 +14,9 @@ const (
 )
 
 // All lists every tree.
-func All() []Tree { return []Tree{OIDCProvider(), Glewlwyd(), Fosite(), HashiCorpVault()} }
+func All() []Tree {
+	return []Tree{OIDCProvider(), Glewlwyd(), Fosite(), HashiCorpVault(), ConjurClient()}
+}
 
 // OIDCProvider is oidc-provider and the Node that runs it, both from npm's lock
 // file: Debian 12's own Node is too old for it. The tree has node_modules.
@@ -63,6 +65,21 @@ func program(name, what, folder string, others ...string) Tree {
 		made:   runtime.Version(),
 		make: func(ctx context.Context, root, dir string) error {
 			return run(ctx, filepath.Join(root, folder), "go", "build", "-trimpath", "-ldflags=-s -w", "-o", filepath.Join(dir, name), ".")
+		},
+	}
+}
+
+// ConjurClient is CyberArk's own Go client for Conjur in a module of its own in
+// vaulttest, built. The tree has the program conjurclient.
+func ConjurClient() Tree {
+	const source = "vault/vaulttest/conjurclient/"
+	return Tree{
+		Name:   "conjurclient",
+		What:   "CyberArk's Go client for Conjur as Go modules, 11 MB",
+		inputs: []string{source + "go.mod", source + "go.sum", source + "main.go"},
+		made:   runtime.Version(),
+		make: func(ctx context.Context, root, dir string) error {
+			return run(ctx, filepath.Join(root, source), "go", "build", "-trimpath", "-o", filepath.Join(dir, "conjurclient"), ".")
 		},
 	}
 }
