@@ -112,39 +112,45 @@ func (l *ledger) without(name string) ledgerState {
 }
 
 // sweep removes the orphans from their stores and returns the entries of
-// those whose store did not answer; they are tried again at the next sweep.
-func (l *ledger) sweep(ctx context.Context, stores *stores, mark func(vault.Secret) string) (left []string) {
-	all := l.held.Orphans
-	gone := removeOrphans(ctx, stores, mark, all)
+// those that are left, with why; they are tried again at the next sweep.
+func (l *ledger) sweep(ctx context.Context, stores *stores, mark func(vault.Secret) string) (left map[string]error) {
+	gone, left := removeOrphans(ctx, stores, mark, l.held.Orphans)
 	l.swept(gone)
-	for _, o := range all {
-		if !slices.Contains(gone, o) {
-			left = append(left, o.Entry)
-		}
-	}
 	return left
 }
 
+// errElsewhere: the store of that name is not the one that has the entry.
+var errElsewhere = errors.New("the store that has it is not among those of config.yaml now")
+
 // removeOrphans asks the stores and touches no state, so that it needs no
-// lock; it returns those that are gone. Another store under the same name is
-// not asked, and one that does not answer, or is locked, only once.
-func removeOrphans(ctx context.Context, stores *stores, mark func(vault.Secret) string, list []orphan) (gone []orphan) {
-	silent := map[string]bool{}
+// lock; it returns those that are gone, and by entry why others are not.
+// Another store under the same name is not asked, and one that does not answer,
+// or is locked, only once.
+func removeOrphans(ctx context.Context, stores *stores, mark func(vault.Secret) string, list []orphan) (gone []orphan, left map[string]error) {
+	left = map[string]error{}
+	silent := map[string]error{}
 	for _, o := range list {
 		store, err := stores.get(o.Store)
-		if err != nil || store.home != o.Home || silent[store.home] {
+		switch {
+		case err != nil || store.home != o.Home:
+			left[o.Entry] = errElsewhere
+			continue
+		case silent[store.home] != nil:
+			left[o.Entry] = silent[store.home]
 			continue
 		}
-		if err = store.Check(ctx); err == nil {
+		if err = store.Check(ctx); err != nil {
+			silent[store.home] = err
+		} else {
 			err = o.remove(ctx, store, mark)
 		}
 		if err != nil {
-			silent[store.home] = true
+			left[o.Entry] = err
 			continue
 		}
 		gone = append(gone, o)
 	}
-	return gone
+	return gone, left
 }
 
 func (o orphan) remove(ctx context.Context, store *watchedStore, mark func(vault.Secret) string) error {

@@ -3,7 +3,6 @@ package agent
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"keytender/agent/api"
 	"keytender/agent/internal/peer"
@@ -117,8 +116,8 @@ func (a *Agent) leaveBehind(ctx context.Context, old *profile) []string {
 	if old.Adopted {
 		return []string{fmt.Sprintf("the entry %s in %s, which was there before Keytender: remove it there if nobody else reads it", old.Entry, old.storeName())}
 	}
-	if slices.Contains(a.sweep(ctx), old.Entry) {
-		return []string{fmt.Sprintf("the entry %s in %s, which does not answer: the agent removes it at its next start or pairing at which it does", old.Entry, old.storeName())}
+	if why := a.sweep(ctx)[old.Entry]; why != nil {
+		return []string{fmt.Sprintf("the entry %s in %s (%s): the agent tries again at each start and pairing", old.Entry, old.storeName(), whyLeft(why))}
 	}
 	return nil
 }

@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
-	"slices"
 	"strings"
 	"time"
 
@@ -98,8 +97,8 @@ func (a *Agent) turnFor(ctx context.Context, name string, before *profile) error
 }
 
 // sweep removes what belongs to no profile, also when the caller has gone away
-// meanwhile, and returns the entries that are left.
-func (a *Agent) sweep(ctx context.Context) []string {
+// meanwhile, and returns the entries that are left, with why.
+func (a *Agent) sweep(ctx context.Context) map[string]error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupLimit)
 	defer cancel()
 	return a.ledger.sweep(ctx, a.stores, a.granter.mark)
@@ -126,12 +125,20 @@ func (a *Agent) unpair(ctx context.Context, caller peer.Caller, name string) err
 		return err
 	}
 	a.publish()
-	if left := a.sweep(ctx); slices.Contains(left, p.Entry) {
+	if why := a.sweep(ctx)[p.Entry]; why != nil {
 		return &api.Error{Code: api.StoreUnavailable, Profile: name,
-			Description: name + " is forgotten, but its secret still rests in its store, which does not answer or is not the one that config.yaml names now",
-			Hint:        "the agent removes it at its next start or pairing at which that store answers"}
+			Description: name + " is forgotten, but its secret still rests in " + p.storeName() + ": " + whyLeft(why),
+			Hint:        "the agent tries again at each start and pairing; or remove the entry " + p.Entry + " there yourself"}
 	}
 	return nil
+}
+
+// whyLeft says why an entry is left in its store.
+func whyLeft(why error) string {
+	if errors.Is(why, errElsewhere) {
+		return why.Error()
+	}
+	return explain(why).Description
 }
 
 // setSecret replaces the secret of a profile, once a token has proven it.
@@ -244,5 +251,11 @@ func (a *Agent) enroll(ctx context.Context, caller peer.Caller, name, value stri
 		return err
 	}
 	a.stores.reopen(name)
+	for _, p := range a.broker.catalog.Load().profiles {
+		if p.storeName() == name {
+			a.granter.forget(p.Name)
+			a.broker.sessions.Heal(p.Name)
+		}
+	}
 	return refused // after an unwrapping, which cannot be done again
 }

@@ -277,10 +277,21 @@ func stateOf(err error) string {
 		return api.StoreSealed
 	case errors.Is(err, vault.ErrLogin):
 		return api.StoreRefused
-	case err == nil, errors.Is(err, vault.ErrNotFound), errors.Is(err, vault.ErrDenied), errors.Is(err, vault.ErrReadOnly):
+	case err == nil, ofEntry(err):
 		return api.StoreOK // it answered
 	}
 	return api.StoreUnreachable
+}
+
+// ofEntry tells whether err is a store's word on one entry, and says nothing of
+// the store.
+func ofEntry(err error) bool {
+	for _, kind := range []error{vault.ErrNotFound, vault.ErrDenied, vault.ErrReadOnly, vault.ErrBroken, vault.ErrBusy} {
+		if errors.Is(err, kind) {
+			return true
+		}
+	}
+	return false
 }
 
 func (w *watchedStore) status() api.StoreStatus {

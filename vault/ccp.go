@@ -132,7 +132,7 @@ func (c *ccp) Get(ctx context.Context, name string) (Entry, error) {
 			if errors.Is(ctx.Err(), context.Canceled) {
 				return Entry{}, c.unanswered(ctx, op, ctx.Err())
 			}
-			return Entry{}, c.refusal(op, ErrUnavailable, "its password is being changed in CyberArk", "try again in a minute; if it stays so, look at the account in CyberArk")
+			return Entry{}, c.refusal(op, ErrBusy, "its password is being changed in CyberArk", "try again in a minute; if it stays so, look at the account in CyberArk")
 		}
 	}
 }

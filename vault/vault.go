@@ -68,6 +68,8 @@ var (
 	ErrLogin = errors.New("the store refused the login")
 	// ErrDenied: the store let the agent in, and not do this.
 	ErrDenied = errors.New("the store does not allow it")
+	// ErrBusy: the store answered that the entry is being changed just now.
+	ErrBusy = errors.New("the entry is being changed")
 	// ErrReadOnly: the store takes no changes.
 	ErrReadOnly = errors.New("the store is read-only")
 	// ErrNoKey: the key that opens the store is missing or was refused.
