@@ -108,6 +108,12 @@ func (a ann) withoutLogin(argv ...string) booted.Result {
 	return a.Run(a.t, append([]string{"runuser", "--user", "ann", "--", "env", "HOME=/home/ann", "XDG_RUNTIME_DIR=/run/user/1000"}, argv...)...)
 }
 
+// givesUp has systemd give up on an agent that does not start.
+func (a ann) givesUp() {
+	a.t.Helper()
+	a.shell("until systemctl --user is-failed --quiet keytender; do systemctl --user restart keytender || true; done")
+}
+
 // nothingLeft: the service is gone from ann's files and from her systemd.
 func (a ann) nothingLeft() {
 	a.t.Helper()

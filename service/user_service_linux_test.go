@@ -12,6 +12,7 @@ func TestUserService(t *testing.T) {
 	for name, test := range map[string]func(*testing.T, ann){
 		"from install to uninstall": fromInstallToUninstall,
 		"comes back":                comesBack,
+		"reads its configuration":   readsItsConfiguration,
 		"paths are taken literally": pathsAreTakenLiterally,
 		"without its systemd":       withoutItsSystemd,
 	} {
@@ -96,6 +97,43 @@ func comesBack(t *testing.T, a ann) {
 	}
 	a.orchestrator()
 	a.shell("keytender wait --timeout 20s; keytender service status --user; keytender token invoices")
+}
+
+// readsItsConfiguration: at "systemctl reload", and at the start.
+func readsItsConfiguration(t *testing.T, a ann) {
+	a.keytender(0, "service", "install", "--user")
+	a.keytender(0, "service", "start", "--user")
+	a.orchestrator()
+	a.pair("invoices")
+	a.pair("payslips")
+	agent := a.agent()
+	a.says(`default_profile`, 2, "token") // which of the two?
+	a.configure(annsConfig + "default_profile: invoices\n")
+	a.run(0, "systemctl", "--user", "reload", "keytender")
+	a.keytender(0, "token")
+
+	a.configure(annsConfig + "no_such_key: 1\n")
+	a.run(1, "systemctl", "--user", "reload", "keytender")
+	a.keytender(0, "token")
+	if a.agent() != agent {
+		t.Error("it is another agent after reloads")
+	}
+
+	a.says(`^keytender: restart the service: the agent does not start \(exit status 1\): see "journalctl --user -u keytender"\n$`, 1, "service", "restart", "--user")
+	a.says(`^the service is starting\n$`, 6, "service", "status", "--user") // systemd tries again after a pause
+	if said := a.run(0, "journalctl", "--user", "-u", "keytender"); !strings.Contains(said, "no_such_key") {
+		t.Errorf("why the agent does not start is not in the journal:\n%s", said)
+	}
+	a.givesUp()
+	a.says(`^keytender: look at the service: it has failed: see "journalctl --user -u keytender"\n$`, 1, "service", "status", "--user")
+	a.configure(annsConfig)
+	a.keytender(0, "service", "start", "--user")
+	a.getsToken()
+
+	a.configure(annsConfig + "no_such_key: 1\n")
+	a.givesUp()
+	a.keytender(0, "service", "uninstall", "--user")
+	a.nothingLeft()
 }
 
 func pathsAreTakenLiterally(t *testing.T, a ann) {
