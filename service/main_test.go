@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,7 +19,7 @@ import (
 const symbols = "QJX!jv12345A4q4N"
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"keytender": main})
+	testscript.Main(m, map[string]func(){"keytender": main, simulatedOrchestrator: serveOrchestrator})
 }
 
 // TestScripts runs the scripts in testdata/script, which double as the manual:
@@ -130,4 +131,18 @@ func (s *simulation) start(ts *testscript.TestScript) {
 	s.server.AddApp("operator", symbols, "OR.Machines")
 	ts.Setenv("ORCH_URL", s.server.Orchestrator)
 	ts.Setenv("IDENTITY_URL", s.server.Identity)
+}
+
+// simulatedOrchestrator is the name by which this test program serves an
+// Orchestrator for as long as it runs, at orchestratorAddress.
+const (
+	simulatedOrchestrator = "simulated-orchestrator"
+	orchestratorAddress   = "127.0.0.1:8080"
+)
+
+func serveOrchestrator() {
+	server := orchestratortest.New(orchestratortest.Options{Addr: orchestratorAddress})
+	server.AddMachine("robot-1", symbols)
+	notifyManager(slog.Default(), managerReady)
+	select {}
 }
