@@ -100,6 +100,7 @@ func TestAzureConfig(t *testing.T) {
 		"a tenant that is a path":  {func(c *Config) { c.Login.Tenant = "x/../y" }, "login.tenant", "directory id"},
 		"a tenant that is an URL":  {func(c *Config) { c.Login.Tenant = "https://login" }, "login.tenant", "directory id"},
 		"a plain authority":        {func(c *Config) { c.Login.Authority = "http://127.0.0.1:80" }, "login.authority", "https://"},
+		"an authority that leaves": {func(c *Config) { c.Login.Authority = "http://login.example" }, "login.authority", "without TLS"},
 		"an authority with a path": {func(c *Config) { c.Login.Authority = "https://login.example/x" }, "login.authority", "host alone"},
 		"another's key":            {func(c *Config) { c.Namespace = "x" }, "namespace", "no such setting"},
 		"fields that are one":      {func(c *Config) { c.Fields.Username = "Password" }, "fields", "cannot both be"},
