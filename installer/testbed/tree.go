@@ -6,6 +6,7 @@
 package testbed
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -25,7 +26,7 @@ type Tree struct {
 	What string // for people, before it is installed
 	Apt  bool   // comes from Debian's archive, so apt-get's lists must be fresh
 
-	inputs []string // files whose content decides the hash; relative to the module's root
+	inputs []string // patterns of files whose content decides the hash; relative to the module's root
 	made   string   // what else decides it: a compiler's version, say
 	make   func(ctx context.Context, root, dir string) error
 }
@@ -87,12 +88,18 @@ func (t Tree) dir() (string, error) {
 		if !filepath.IsAbs(input) {
 			input = filepath.Join(root, input)
 		}
-		data, err := os.ReadFile(input)
-		if err != nil {
-			return "", err
+		files, err := filepath.Glob(input)
+		if err != nil || len(files) == 0 {
+			return "", fmt.Errorf("%s: %w", input, cmp.Or(err, fs.ErrNotExist))
 		}
-		fmt.Fprintln(hash, len(data))
-		hash.Write(data)
+		for _, file := range files {
+			data, err := os.ReadFile(file)
+			if err != nil {
+				return "", err
+			}
+			fmt.Fprintln(hash, len(data))
+			hash.Write(data)
+		}
 	}
 	return filepath.Join(cache, "keytender-test", t.Name+"-"+hex.EncodeToString(hash.Sum(nil))[:16]), nil
 }

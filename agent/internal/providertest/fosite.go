@@ -17,6 +17,6 @@ func Fosite(t testing.TB) *Server {
 		t.Fatal(err)
 	}
 	s := newServer(t)
-	s.begin(Options{}, &process{command: exec.Command(filepath.Join(tree, "fosite"))})
+	s.begin(Options{}, exec.Command(filepath.Join(tree, "fosite")))
 	return s
 }

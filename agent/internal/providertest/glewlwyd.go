@@ -72,11 +72,10 @@ func Glewlwyd(t testing.TB) *Server {
 	}
 
 	// Glewlwyd does not watch its standard input: the shell does it in its place.
-	s.process = &process{command: exec.Command("sh", "-c", `"$@" & cat >/dev/null; kill $!; wait $!`,
-		"sh", filepath.Join(tree, "usr/bin/glewlwyd"), "--config-file="+confFile)}
-	s.process.command.Env = libraries(tree)
-	s.process.start(t, nil)
-	s.process.answers = nil
+	command := exec.Command("sh", "-c", `"$@" & cat >/dev/null; kill $!; wait $!`,
+		"sh", filepath.Join(tree, "usr/bin/glewlwyd"), "--config-file="+confFile)
+	command.Env = libraries(tree)
+	s.process = testbed.Start(t, command, nil)
 	admin := glewlwydAdmin{t: t, origin: s.Origin}
 	admin.signIn()
 	admin.addIdentity(s)

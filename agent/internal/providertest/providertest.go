@@ -3,15 +3,16 @@
 // is a process of its own on the loopback interface, on a port of the system's
 // choice, and ends with its test.
 //
-//	test ──JSON lines on stdin──► server process ──one answer a line on stdout──► test
-//
 // What the servers are made of is prepared by "make test" (package testbed). A
 // server whose parts are missing fails the test that wants it.
 package providertest
 
 import (
+	"os/exec"
 	"testing"
 	"time"
+
+	"keytender/installer/testbed"
 )
 
 // Server is a running Identity Server with one client for client_credentials.
@@ -25,7 +26,7 @@ type Server struct {
 	Refused      string   // a scope that the client may not have
 
 	t       testing.TB
-	process *process
+	process *testbed.Process
 }
 
 // Options are what a test can choose before the start; zero values will do.
@@ -48,47 +49,46 @@ func newServer(t testing.TB) *Server {
 	}
 }
 
-// begin starts a server program that speaks the JSON lines of this package.
-func (s *Server) begin(o Options, p *process) {
+// begin starts a server program that speaks the JSON lines of testbed.Process.
+func (s *Server) begin(o Options, command *exec.Cmd) {
 	s.t.Helper()
 	if o.Lifetime == 0 {
 		o.Lifetime = time.Hour
 	}
-	s.process = p
-	p.start(s.t, map[string]any{
+	s.process = testbed.Start(s.t, command, map[string]any{
 		"clientID": s.ClientID, "secret": s.Secret, "lifetime": int(o.Lifetime.Seconds()),
 		"scopes": s.Scopes, "refused": s.Refused,
 	})
 	var address struct{ Origin, Issuer, Orchestrator string }
-	p.read(s.t, &address)
+	s.process.Read(s.t, &address)
 	s.Origin, s.Issuer, s.Orchestrator = address.Origin, address.Issuer, address.Orchestrator
 }
 
 // AddSecret makes one more secret valid. Glewlwyd keeps one secret a client.
 func (s *Server) AddSecret(secret string) {
 	s.t.Helper()
-	s.process.order(s.t, "addSecret", secret, nil)
+	s.process.Order(s.t, "addSecret", secret, nil)
 }
 
 // RemoveSecret ends a secret.
 func (s *Server) RemoveSecret(secret string) {
 	s.t.Helper()
-	s.process.order(s.t, "removeSecret", secret, nil)
+	s.process.Order(s.t, "removeSecret", secret, nil)
 }
 
 // SetLifetime sets how long tokens live from the next one on.
 func (s *Server) SetLifetime(d time.Duration) {
 	s.t.Helper()
-	s.process.order(s.t, "setLifetime", int(d.Seconds()), nil)
+	s.process.Order(s.t, "setLifetime", int(d.Seconds()), nil)
 }
 
 // TokenRequests counts the requests at the token endpoint so far, refused ones too.
 func (s *Server) TokenRequests() int {
 	s.t.Helper()
 	var n int
-	s.process.order(s.t, "tokenRequests", nil, &n)
+	s.process.Order(s.t, "tokenRequests", nil, &n)
 	return n
 }
 
 // Stop ends the server; connections to it are refused from then on.
-func (s *Server) Stop() { s.process.stop() }
+func (s *Server) Stop() { s.process.Stop() }

@@ -1,4 +1,4 @@
-package providertest
+package testbed
 
 import (
 	"bufio"
@@ -11,21 +11,25 @@ import (
 	"time"
 )
 
-// process is a server program that ends when its standard input does, so that a
+// Process is a server program that ends when its standard input does, so that a
 // test that is killed leaves none behind.
-type process struct {
+//
+//	test ──JSON lines on stdin──► server process ──one answer a line on stdout──► test
+type Process struct {
 	command *exec.Cmd
 
 	mu      sync.Mutex // one order at a time
 	in      io.WriteCloser
 	out     *os.File
-	answers *bufio.Reader // nil: it takes no orders
+	answers *bufio.Reader // nil: it takes no orders and says nothing
 	end     sync.Once
 }
 
-// start starts the program with its start values as the last argument, if any.
-func (p *process) start(t testing.TB, values any) {
+// Start starts the command with its start values as JSON in the last argument.
+// One without start values takes no orders. It ends with the test.
+func Start(t testing.TB, command *exec.Cmd, values any) *Process {
 	t.Helper()
+	p := &Process{command: command}
 	if values != nil {
 		argument, err := json.Marshal(values)
 		if err != nil {
@@ -43,17 +47,22 @@ func (p *process) start(t testing.TB, values any) {
 		t.Fatal(err)
 	}
 	defer far.Close()
-	p.in, p.out, p.answers = in, out, bufio.NewReader(out)
+	p.in, p.out = in, out
+	if values != nil {
+		p.answers = bufio.NewReader(out)
+	}
 	p.command.Stdout, p.command.Stderr = far, t.Output()
 	p.command.WaitDelay = 5 * time.Second
 	if err := p.command.Start(); err != nil {
 		t.Fatalf("start %s: %v", p.command.Path, err)
 	}
-	t.Cleanup(func() { p.stop(); out.Close() })
+	t.Cleanup(func() { p.Stop(); out.Close() })
+	return p
 }
 
-// read decodes the program's next line.
-func (p *process) read(t testing.TB, into any) {
+// Read decodes the program's next line. The first one is what it says of itself,
+// its address say; all later ones answer orders, so Order reads them.
+func (p *Process) Read(t testing.TB, into any) {
 	t.Helper()
 	p.out.SetReadDeadline(time.Now().Add(30 * time.Second))
 	line, err := p.answers.ReadBytes('\n')
@@ -68,8 +77,9 @@ func (p *process) read(t testing.TB, into any) {
 	}
 }
 
-// order gives one command and waits for its answer.
-func (p *process) order(t testing.TB, command string, argument, result any) {
+// Order gives one command, {"command":…,"argument":…}, and decodes "result" of
+// the line that answers it. Orders of many goroutines wait for each other.
+func (p *Process) Order(t testing.TB, command string, argument, result any) {
 	t.Helper()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -80,10 +90,11 @@ func (p *process) order(t testing.TB, command string, argument, result any) {
 	if err := json.NewEncoder(p.in).Encode(order); err != nil {
 		t.Fatalf("order %s of %s: %v", command, p.command.Path, err)
 	}
-	p.read(t, &struct{ Result any }{result})
+	p.Read(t, &struct{ Result any }{result})
 }
 
-func (p *process) stop() {
+// Stop ends the program, by force where its standard input does not end it in 5 s.
+func (p *Process) Stop() {
 	p.end.Do(func() {
 		p.in.Close()
 		timer := time.AfterFunc(5*time.Second, func() { p.command.Process.Kill() })
