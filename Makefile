@@ -9,7 +9,7 @@ VERSION ?= $(or $(shell git describe --tags --always --dirty 2>/dev/null),unknow
 # Where git is missing, or refuses a checkout of another owner, go would fail to stamp.
 STAMP := $(if $(shell git rev-parse HEAD 2>/dev/null),true,false)
 TOOL := go tool -modfile=.ci/tools/go.mod
-MODULES := . .ci/tools agent/internal/providertest/fosite vault/vaulttest/hashicorp
+MODULES := . .ci/tools agent/internal/providertest/fosite vault/vaulttest/hashicorp vault/vaulttest/conjurclient
 
 .PHONY: demo test test-quick build bench check go
 

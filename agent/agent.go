@@ -20,7 +20,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -85,6 +84,7 @@ type Agent struct {
 	admin    turn // of one administrative act at a time; guards config and ledger
 	config   Config
 	ledger   *ledger
+	rotating names // profiles whose secret is being rotated
 	dir      *state.Dir
 	audit    *audit.Log
 	stores   *stores
@@ -108,7 +108,7 @@ func Open(o Options) (_ *Agent, err error) {
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, a.Close())
+			err = errors.Join(o.notOfMachine(err), a.Close())
 		}
 	}()
 	if a.config, err = Load(o.Config, o.Mode); err != nil {
@@ -130,7 +130,7 @@ func Open(o Options) (_ *Agent, err error) {
 
 func (a *Agent) openState(o Options) (err error) {
 	if o.State == "" {
-		return errors.New(`find the state directory: this user has no home: name one with --state`)
+		return errors.New(`find the state directory: this user has no home: set HOME, or name one with --state`)
 	}
 	if a.dir, err = state.Open(o.State, state.Options{}); err != nil {
 		return err
@@ -183,8 +183,8 @@ func (a *Agent) openSessions(o Options) error {
 	a.broker = &broker{owner: os.Getuid(), audit: a.audit, refusals: newRefusals(os.Getuid(), a.audit, a.now), log: a.log}
 	a.broker.catalog.Store(live)
 	a.granter = &granter{
-		catalog: &a.broker.catalog, stores: a.stores, identity: &a.identity, audit: a.audit, markKey: a.dir.Key(),
-		found: map[string]endpoint{}, refused: map[string]refusedSecret{},
+		catalog: &a.broker.catalog, stores: a.stores, identity: &a.identity, audit: a.audit, markKey: a.dir.Key(), now: a.now,
+		log: a.log, found: map[string]endpoint{},
 	}
 	a.broker.sessions = session.New(session.Options{Grant: a.granter.grant, Now: o.now, Log: o.Log, Slot: slot(a.dir.Machine())})
 	a.closing(func() error { a.broker.sessions.Close(); return nil })
@@ -263,6 +263,7 @@ func (a *Agent) Serve(ctx context.Context) error {
 	serve(a.doors.workload, a.doors.tcp)
 	serve(a.doors.administration, a.doors.admin)
 	serving.Go(func() { a.lookAround(ctx) })
+	serving.Go(func() { a.watchStores(ctx) })
 	serving.Go(func() { a.broker.refusals.keep(ctx) })
 	a.log.Info("ready", "socket", a.socket, "tcp", a.TCP(), "profiles", len(a.broker.catalog.Load().profiles))
 	<-ctx.Done()
@@ -276,27 +277,6 @@ func (a *Agent) Serve(ctx context.Context) error {
 		failed = errors.Join(cause, failed)
 	}
 	return errors.Join(failed, record, a.Close())
-}
-
-// lookAround asks the default store how it is, for status, and removes what
-// belongs to no profile any more. Nobody waits for it: a store may be slow.
-func (a *Agent) lookAround(ctx context.Context) {
-	if store, err := a.stores.get(defaultStoreName); err == nil {
-		if err := store.Check(ctx); err != nil && ctx.Err() == nil {
-			a.log.Warn("the default store does not answer", "store", store.String(), "error", err)
-		}
-	}
-	if a.admin.take(ctx) != nil {
-		return
-	}
-	orphans := slices.Clone(a.ledger.held.Orphans)
-	a.admin.give()
-	gone := removeOrphans(ctx, a.stores, orphans) // an entry that is being made now is not among them
-	if a.admin.take(ctx) != nil {
-		return
-	}
-	defer a.admin.give()
-	a.ledger.swept(gone)
 }
 
 // endLimit is how long requests in flight may take at the end, well within the

@@ -62,19 +62,24 @@ func (c *catalog) pick(name string) (*profile, error) {
 	}
 }
 
-// changed are the names of profiles that are not the same in both catalogs.
-func (c *catalog) changed(old *catalog) []string {
-	names := map[string]bool{}
-	for name, p := range c.profiles {
-		was, ok := old.profiles[name]
-		if !ok || !p.same(was) || p.Entry != was.Entry || p.Found != was.Found {
-			names[name] = true
+// changed are the names of profiles that are not the same in both catalogs, and
+// moved those that are but for the secret or the place where it rests: their
+// tokens are as good as before.
+func (c *catalog) changed(old *catalog) (changed, moved []string) {
+	for _, name := range c.names() {
+		p, was := c.profiles[name], old.profiles[name]
+		switch {
+		case was == nil, !p.sameClient(was), p.Found != was.Found:
+			changed = append(changed, name)
+		case p.Entry != was.Entry || p.Store != was.Store:
+			moved = append(moved, name)
 		}
 	}
-	for name := range old.profiles {
-		if _, ok := c.profiles[name]; !ok {
-			names[name] = true
+	for _, name := range old.names() {
+		if c.profiles[name] == nil {
+			changed = append(changed, name)
 		}
 	}
-	return slices.Sorted(maps.Keys(names))
+	slices.Sort(changed)
+	return changed, moved
 }

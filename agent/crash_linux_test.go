@@ -24,15 +24,21 @@ const killedIn = "KEYTENDER_TEST_KILLED_IN"
 // process once part is done.
 func killed(t *testing.T, dir string, part func(*testing.T, *running)) {
 	t.Helper()
+	killedWith(t, dir, "", part)
+}
+
+// killedWith is killed with more in config.yaml.
+func killedWith(t *testing.T, dir, more string, part func(*testing.T, *running)) {
+	t.Helper()
 	if in := os.Getenv(killedIn); in != "" {
-		part(t, startIn(t, in, ""))
+		part(t, startIn(t, in, more))
 		if !t.Failed() {
 			fmt.Println("done")
 			select {}
 		}
 		t.FailNow()
 	}
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$")
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+strings.ReplaceAll(t.Name(), "/", "$/^")+"$")
 	cmd.Env = append(os.Environ(), killedIn+"="+dir)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	cmd.Stderr = os.Stderr
@@ -68,7 +74,7 @@ func cutOff(t *testing.T, a *Agent) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := a.ledger.expect(orphan{"", store.home, cutOffEntry}); err != nil {
+	if err := a.ledger.expect(orphan{Store: "", Home: store.home, Entry: cutOffEntry}); err != nil {
 		t.Fatal(err)
 	}
 	if err := store.Put(t.Context(), cutOffEntry, vault.Entry{Secret: vault.NewSecret("of a pairing that was cut off")}); err != nil {
@@ -112,15 +118,7 @@ func TestPairingAnewKilledHalfWayLeavesTheOld(t *testing.T) {
 		writeFile(t, filepath.Join(dir, "pairing.json"), string(pairing))
 	}
 	killed(t, dir, func(t *testing.T, r *running) {
-		content, err := os.ReadFile(filepath.Join(filepath.Dir(r.config), "pairing.json"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		var p api.Pairing
-		if err := json.Unmarshal(content, &p); err != nil {
-			t.Fatal(err)
-		}
-		r.mustPair(t, p)
+		r.mustPair(t, pairingIn(t, filepath.Dir(r.config)))
 		r.mustToken(t, api.TokenRequest{})
 		cutOff(t, r.Agent)
 	})

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"keytender/agent/api"
 	"keytender/vault"
 	"keytender/vault/egress"
 )
@@ -20,15 +21,15 @@ type credential struct {
 	entry    vault.Entry
 }
 
-// credentialOf is what rests in an entry for p.
-func (p *profile) credentialOf(e vault.Entry, shared bool) (credential, error) {
+// credentialOf is what rests in an entry of store for p.
+func (p *profile) credentialOf(e vault.Entry, store *watchedStore) (credential, error) {
 	c := credential{clientID: p.ClientID, secret: e.Secret, origins: e.Origins, entry: e}
-	if shared {
-		to, err := p.secretOrigin()
+	if store.config.Shared() {
+		origins, err := p.originsIn(store)
 		if err != nil {
 			return credential{}, err
 		}
-		c.origins = []string{to}
+		c.origins = origins
 	}
 	if p.ClientIDFrom == "" {
 		return c, nil
@@ -37,6 +38,21 @@ func (p *profile) credentialOf(e vault.Entry, shared bool) (credential, error) {
 		return credential{}, wrong("client_id_from", "the entry %s holds no client id beside the secret: name it with client_id, or the entry's key with fields.username", p.Entry)
 	}
 	return c, nil
+}
+
+// originsIn are where a secret that rests in a shared store may be sent: where
+// config.yaml says at the store; else where the profile says, if people wrote
+// that there too, or gave the secret for it. Without this, whoever may pair
+// could have any entry that the agent can read sent anywhere.
+func (p *profile) originsIn(store *watchedStore) ([]string, error) {
+	if len(store.config.Origins) > 0 {
+		return store.config.Origins, nil
+	}
+	if p.Source == api.SourcePaired && p.Adopted {
+		return nil, wrong("entry", "config.yaml does not say where secrets of %s may be sent: name it there, at the store (origins: [https://…]), and reload; or declare the profile there", store.name)
+	}
+	to, err := p.secretOrigin()
+	return []string{to}, err
 }
 
 // secretOrigin is where the profile's own words let its secret go.

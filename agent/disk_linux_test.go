@@ -1,90 +1,17 @@
 package agent
 
 import (
-	"errors"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 
 	"keytender/agent/api"
 	"keytender/agent/internal/providertest"
+	"keytender/installer/testbed/disk"
 )
-
-// onDisksOfItsOwn runs test in a process that may mount: root in a user and a
-// mount namespace, whose mounts end with it.
-func onDisksOfItsOwn(t *testing.T, test func(*testing.T)) {
-	t.Helper()
-	const variable = "KEYTENDER_TEST_DISKS"
-	if os.Getenv(variable) == t.Name() {
-		test(t)
-		return
-	}
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
-	cmd.Env = append(os.Environ(), variable+"="+t.Name())
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
-		UidMappings: []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}},
-	}
-	out, err := cmd.CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
-		t.Errorf("%v\n%s", err, out)
-	}
-}
-
-// tinyDisk mounts a disk of half a megabyte on dir until the test ends.
-func tinyDisk(t *testing.T, dir string) {
-	t.Helper()
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=512k,mode=0700"); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
-}
-
-// fill leaves no room on the disk of dir.
-func fill(t *testing.T, dir string) (empty func()) {
-	t.Helper()
-	ballast, err := os.Create(filepath.Join(dir, "ballast"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ballast.Close()
-	for err == nil {
-		_, err = ballast.Write(make([]byte, 4096))
-	}
-	if !errors.Is(err, syscall.ENOSPC) {
-		t.Fatal(err)
-	}
-	return func() {
-		if err := os.Remove(ballast.Name()); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-// readOnly makes what is below dir read-only to who opens it from now on.
-func readOnly(t *testing.T, dir string) (writable func()) {
-	t.Helper()
-	if err := syscall.Mount(dir, dir, "", syscall.MS_BIND|syscall.MS_REC, ""); err != nil {
-		t.Fatal(err)
-	}
-	if err := syscall.Mount("", dir, "", syscall.MS_BIND|syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
-		t.Fatal(err)
-	}
-	return func() {
-		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
 
 // files are the files below dir but for the audit and the ballast, with what
 // is in them.
@@ -98,7 +25,7 @@ func files(t *testing.T, dir string) map[string]string {
 		if d.Name() == "audit" && d.IsDir() {
 			return fs.SkipDir
 		}
-		if d.Type().IsRegular() && d.Name() != "ballast" {
+		if d.Type().IsRegular() && d.Name() != disk.Ballast {
 			content, err := os.ReadFile(path)
 			found[path] = string(content)
 			return err
@@ -113,30 +40,30 @@ func files(t *testing.T, dir string) map[string]string {
 
 func TestPairingWithoutRoomOnTheDisk(t *testing.T) {
 	cases := map[string]struct {
-		disk   string // below the state
+		part   string // of the state, that is on the disk
 		harm   func(*testing.T, string) func()
 		says   string
 		orphan bool // the store does not say that it holds nothing: it is asked again later
 	}{
-		"state full":       {"", fill, "no space left", false},
-		"state read-only":  {"", readOnly, "read-only", false},
-		"stores full":      {"stores", fill, "no space left", false},
-		"stores read-only": {"stores", readOnly, "read-only", true},
+		"state full":       {"", disk.Fill, "no space left", false},
+		"state read-only":  {"", disk.ReadOnly, "read-only", false},
+		"stores full":      {"stores", disk.Fill, "no space left", false},
+		"stores read-only": {"stores", disk.ReadOnly, "read-only", true},
 	}
-	onDisksOfItsOwn(t, func(t *testing.T) {
+	disk.Run(t, func(t *testing.T) {
 		s := providertest.Fosite(t)
 		for name, c := range cases {
 			t.Run(name, func(t *testing.T) {
 				dir := t.TempDir()
-				disk := filepath.Join(dir, "state", c.disk)
-				tinyDisk(t, disk)
-				if c.disk == "" { // or no record could be written, and that is another test
-					tinyDisk(t, filepath.Join(disk, "audit"))
+				harmed := filepath.Join(dir, "state", c.part)
+				disk.Tiny(t, harmed, "512k")
+				if c.part == "" { // or no record could be written, and that is another test
+					disk.Tiny(t, filepath.Join(harmed, "audit"), "512k")
 				}
 				r := startIn(t, dir, "")
 				r.mustPair(t, robotOf(s))
 				before := files(t, r.state)
-				heal := c.harm(t, disk)
+				heal := c.harm(t, harmed)
 				more := robotOf(s)
 				more.Name = "more"
 				_, steps, err := r.pairing(t, more)
@@ -172,15 +99,15 @@ func keys(m map[string]string) (names []string) {
 }
 
 func TestNoRecordNoToken(t *testing.T) {
-	onDisksOfItsOwn(t, func(t *testing.T) {
+	disk.Run(t, func(t *testing.T) {
 		s := providertest.Fosite(t)
 		dir := t.TempDir()
 		audit := filepath.Join(dir, "state", "audit")
-		tinyDisk(t, audit)
+		disk.Tiny(t, audit, "512k")
 		r := startIn(t, dir, "")
 		r.mustPair(t, robotOf(s))
 		r.mustToken(t, api.TokenRequest{})
-		empty := fill(t, audit)
+		empty := disk.Fill(t, audit)
 		var err error
 		for range 64 { // of the last block of the file there is a rest
 			if _, err = r.Token(t.Context(), api.TokenRequest{}); err != nil {

@@ -80,7 +80,11 @@ func (a *Agent) checkOwnParts(ctx context.Context, r *report) {
 		r.add(api.Check{Name: "door", Result: api.CheckOK, Found: "the TCP door is off"})
 	}
 	for _, store := range a.storesInUse() {
-		r.result("store", "", store.name+" ("+store.String()+") answers", store.Check(ctx))
+		found := store.name + " (" + store.String() + ") answers"
+		if store.config.Shared() {
+			found += " and lets the agent in"
+		}
+		r.result("store", "", found, store.Check(ctx))
 	}
 }
 
@@ -120,8 +124,8 @@ func (a *Agent) storesInUse() []*watchedStore {
 // checkProfile goes the way of a token: secret, discovery, clock, token,
 // and the resource for which it is.
 func (a *Agent) checkProfile(ctx context.Context, caller peer.Caller, r *report, p *profile) {
-	held, err := a.granter.credential(ctx, p)
-	if !r.result("secret", p.Name, "rests in "+p.storeName(), err) {
+	held, err := a.readAnew(ctx, p)
+	if !r.result("secret", p.Name, "rests in "+p.storeName()+a.ageOf(p, held), err) {
 		r.skip(p.Name, "tls", "discovery", "clock", "token", "orchestrator")
 		return
 	}
@@ -133,8 +137,7 @@ func (a *Agent) checkProfile(ctx context.Context, caller peer.Caller, r *report,
 		r.skip(p.Name, "token", "orchestrator")
 		return
 	}
-	granted, err := a.granter.send(ctx, p, p.key, to, held)
-	err = a.granter.record(recordOf(caller, "admin"), p, p.key, granted, err)
+	granted, err := a.tryToken(ctx, caller, p, to, held)
 	if !r.result("token", p.Name, fmt.Sprintf("issued at %s, valid for %s", to.TokenEndpoint, validity(granted)), err) {
 		r.skip(p.Name, "orchestrator")
 		return
@@ -144,6 +147,33 @@ func (a *Agent) checkProfile(ctx context.Context, caller peer.Caller, r *report,
 	}
 	answer, err := orchestrator.Client{HTTP: a.outbound.Load()}.Check(ctx, *p.address, granted.Access)
 	r.add(resourceCheck(p, answer, err))
+}
+
+// readAnew is what the profile's store has now, whatever is kept of it.
+func (a *Agent) readAnew(ctx context.Context, p *profile) (credential, error) {
+	store, err := a.granter.store(p)
+	if err != nil {
+		return credential{}, err
+	}
+	store.Forget(p.Entry)
+	return a.granter.credentialIn(ctx, p, store)
+}
+
+// ageOf says where in a shared store the secret rests, and how old it is, where
+// that is known.
+func (a *Agent) ageOf(p *profile, held credential) string {
+	text := ""
+	if p.Adopted {
+		text = ", entry " + p.Entry
+	}
+	changed := held.entry.Changed
+	if changed.IsZero() {
+		changed = p.SecretAt
+	}
+	if days := a.ageInDays(changed); days != nil {
+		text += fmt.Sprintf(", changed %d days ago", *days)
+	}
+	return text
 }
 
 // resourceCheck is what Orchestrator made of the token: the last two of the

@@ -136,6 +136,66 @@ func TestDoctorTellsWhatIsWrong(t *testing.T) {
 	}
 }
 
+// TestDoctorSendsNoRefusedSecretAgain: servers lock out who is wrong too often,
+// and people run doctor until it says ok.
+func TestDoctorSendsNoRefusedSecretAgain(t *testing.T) {
+	s, c := orchestratorOf(t), new(clock)
+	r := startIn(t, t.TempDir(), "", c.set)
+	r.mustPair(t, s.pairing())
+	another := s.AddSecret(s.robot.ID, "another-secret")
+	s.RemoveSecret(s.robot.SecretID)
+	before := s.TokenRequests()
+	token := func(result string) api.Check {
+		t.Helper()
+		checks := r.examined(t)
+		i := slices.IndexFunc(checks, func(c api.Check) bool { return c.Name == "token" })
+		if checks[i].Result != result {
+			t.Fatalf("got %+v", checks[i])
+		}
+		return checks[i]
+	}
+	retry := func() {
+		t.Helper()
+		if err := r.admin.Retry(t.Context(), "invoices"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if first := token(api.CheckFail); strings.Contains(first.Found, "again") {
+		t.Errorf("the first time: %+v", first)
+	}
+	c.forward(40 * time.Second)
+	for range 3 {
+		got := token(api.CheckFail)
+		if !strings.Contains(got.Found, "does not accept") || !strings.Contains(got.Found, "40 s ago") || !strings.Contains(got.ToDo, "keytender retry invoices") {
+			t.Errorf("got %+v", got)
+		}
+	}
+	_, err := r.Token(t.Context(), api.TokenRequest{})
+	failsWith(t, err, api.ProviderRefused)
+	asked(t, s, before, 1)
+	if n := len(r.records(t, "grant_failed")); n != 2 {
+		t.Errorf("%d records of what failed, want doctor's and the session's", n)
+	}
+	retry()
+	token(api.CheckFail)
+	asked(t, s, before, 2)
+	c.forward(sentAgainAfter)
+	token(api.CheckFail)
+	asked(t, s, before, 3)
+	if err := r.admin.SetSecret(t.Context(), "invoices", "another-secret"); err != nil {
+		t.Fatal(err)
+	}
+	token(api.CheckOK)
+	asked(t, s, before, 5)
+
+	s.RemoveSecret(another.SecretID)
+	token(api.CheckFail)
+	s.AddSecret(s.robot.ID, "another-secret")
+	c.forward(sentAgainAfter)
+	token(api.CheckOK)
+	r.mustToken(t, api.TokenRequest{}) // what doctor has seen to be right bars nobody
+}
+
 func TestDoctorOnACertificateOfAnUnknownAuthority(t *testing.T) {
 	s := orchestratortest.New(orchestratortest.Options{TLS: true})
 	t.Cleanup(s.Close)

@@ -25,6 +25,9 @@ type doors struct {
 
 // openDoors listens on every door of the mode.
 func (a *Agent) openDoors() (err error) {
+	if a.socket == "" {
+		return errors.New("find the socket's directory: this user has neither a runtime directory nor a home: name the socket with --socket, or set XDG_RUNTIME_DIR or HOME")
+	}
 	open, admin := os.FileMode(0o600), os.FileMode(0o600)
 	if a.mode == Machine {
 		open, admin = 0o666, 0o660 // the directories and the rules decide
@@ -82,7 +85,7 @@ func (a *Agent) openServers() error {
 	}, options)
 	options.Allow = a.mayAdminister
 	a.doors.administration = door.NewAdmin(door.Admin{
-		Pair: a.pair, Unpair: a.unpair, SetSecret: a.setSecret, Reload: a.reloadFor, Retry: a.retry,
+		Pair: a.pair, Migrate: a.migrate, Rotate: a.rotate, Unpair: a.unpair, SetSecret: a.setSecret, Reload: a.reloadFor, Retry: a.retry,
 		Status: func(ctx context.Context, _ peer.Caller) (api.Status, error) { return a.status(ctx) },
 		Doctor: a.doctor, Audit: a.readAudit,
 	}, options)

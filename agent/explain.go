@@ -5,6 +5,7 @@ import (
 
 	"keytender/agent/api"
 	"keytender/agent/internal/door"
+	"keytender/agent/internal/orchestrator"
 	"keytender/agent/internal/session"
 )
 
@@ -18,6 +19,9 @@ func explain(err error) *api.Error {
 		return &api.Error{Code: api.ProviderRefused, Description: e.Error() + ": nothing was sent",
 			Hint: `if the new address is right, give the secret for it: pair again, or run "keytender secret set NAME"`}
 	}
+	if e, ok := errors.AsType[*orchestrator.SecretsError](err); ok {
+		return &api.Error{Code: codeOf(e.Kind), Description: e.What, Hint: e.Todo, RetryAfter: int(e.RetryAfter.Seconds())}
+	}
 	switch {
 	case errors.Is(err, session.ErrForgotten), errors.Is(err, session.ErrClosed):
 		return &api.Error{Code: api.Unavailable, Description: err.Error(), Hint: "ask again in a second", RetryAfter: 1}
@@ -25,4 +29,15 @@ func explain(err error) *api.Error {
 		return &api.Error{Code: api.SlowDown, Description: err.Error(), Hint: "ask for fewer different scopes", RetryAfter: 60}
 	}
 	return door.Explain(err)
+}
+
+// codeOf is the code for what an administration of secrets answered.
+func codeOf(k orchestrator.Kind) api.Code {
+	switch k {
+	case orchestrator.Unavailable:
+		return api.ProviderUnavailable
+	case orchestrator.Broken:
+		return api.ProviderBroken
+	}
+	return api.ProviderRefused
 }

@@ -1,12 +1,15 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"errors"
+	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"keytender/agent/api"
 	"keytender/agent/internal/audit"
@@ -26,26 +29,28 @@ type granter struct {
 	identity *atomic.Pointer[identity.Client]
 	audit    *audit.Log
 	markKey  []byte // of the HMAC by which secrets are compared
+	now      func() time.Time
 
-	mu      sync.Mutex
-	found   map[string]endpoint // where declared profiles send their secret
-	refused map[string]refusedSecret
-}
+	log     *slog.Logger
+	secrets secretsSeen
 
-// refusedSecret is a secret that Identity has called wrong, by its HMAC.
-type refusedSecret struct {
-	mark string
-	err  error
+	mu    sync.Mutex
+	found map[string]endpoint // where declared profiles send their secret
 }
 
 // grant gets one token for a session. No record, no token.
 func (g *granter) grant(ctx context.Context, key session.Key) (identity.Grant, error) {
-	p := g.catalog.Load().profiles[key.Profile]
-	if p == nil {
-		return identity.Grant{}, &api.Error{Code: api.NotPaired, Description: key.Profile + " is not paired any more", Profile: key.Profile}
+	for {
+		p := g.catalog.Load().profiles[key.Profile]
+		if p == nil {
+			return identity.Grant{}, &api.Error{Code: api.NotPaired, Description: key.Profile + " is not paired any more", Profile: key.Profile}
+		}
+		granted, err := g.ask(ctx, p, key)
+		if err != nil && !g.live(p) && ctx.Err() == nil {
+			continue // its secret was moved or rotated meanwhile: what failed is not how it is now
+		}
+		return granted, g.record(audit.Record{UID: -1}, p, key, granted, err)
 	}
-	granted, err := g.ask(ctx, p, key)
-	return granted, g.record(audit.Record{UID: -1}, p, key, granted, err)
 }
 
 // record records a grant or why there is none. base says who had it asked for:
@@ -62,31 +67,86 @@ func (g *granter) record(base audit.Record, p *profile, key session.Key, granted
 	return errors.Join(failed, g.audit.Append(record))
 }
 
-// ask reads the secret and asks Identity, once more if the secret in the
-// store has changed by the time Identity has refused it. A secret that was
-// refused is not sent again.
+// ask gets a grant with the profile's secret. Where Identity calls it wrong, the
+// store is asked again, whatever is kept of it, and what it has by now is tried;
+// then the secret that it had before, as long as that may be kept. What Identity
+// has called wrong is not sent again.
 func (g *granter) ask(ctx context.Context, p *profile, key session.Key) (identity.Grant, error) {
 	to, err := g.endpoint(ctx, p)
 	if err != nil {
 		return identity.Grant{}, err
 	}
-	for tries := 0; ; tries++ {
-		held, err := g.credential(ctx, p)
-		if err != nil {
-			return identity.Grant{}, err
+	store, err := g.store(p)
+	if err != nil {
+		return identity.Grant{}, err
+	}
+	var refused error
+	for _, from := range []source{fromStore, fromStoreAnew, fromBefore} {
+		held, err := g.read(ctx, p, store, from)
+		switch {
+		case errors.Is(err, errNone):
+			continue
+		case err != nil:
+			return identity.Grant{}, errors.Join(refused, err)
 		}
 		mark := g.mark(held.secret)
-		if err := g.refusal(p.Name, mark); err != nil {
-			return identity.Grant{}, err
+		if _, before := g.secrets.refusal(p.Name, mark); before != nil {
+			refused = cmp.Or(refused, before)
+			continue
 		}
 		granted, err := g.send(ctx, p, key, to, held)
 		if !wrongSecret(err) {
+			if err == nil {
+				g.worked(p, mark, held, from)
+			}
 			return granted, err
 		}
-		g.refuse(p, mark, err)
-		if tries > 0 {
-			return identity.Grant{}, err
+		g.secrets.refuse(p, mark, err, g.now(), g.live)
+		refused = err
+	}
+	return identity.Grant{}, refused
+}
+
+// source is where a secret that is tried comes from.
+type source int
+
+const (
+	fromStore     source = iota // as the store tells it, or told it not long ago
+	fromStoreAnew               // as the store tells it now
+	fromBefore                  // as the store told it before it told another
+)
+
+// errNone: there is no secret from that source.
+var errNone = errors.New("there is none")
+
+func (g *granter) read(ctx context.Context, p *profile, store *watchedStore, from source) (credential, error) {
+	switch from {
+	case fromStoreAnew:
+		store.Forget(p.Entry)
+	case fromBefore:
+		entry, ok := store.Previous(p.Entry)
+		if !ok {
+			return credential{}, errNone
 		}
+		return p.credentialOf(entry, store)
+	}
+	return g.credentialIn(ctx, p, store)
+}
+
+// worked notes which secret a token was had with, and tells when it is another
+// one than before.
+func (g *granter) worked(p *profile, mark string, held credential, from source) {
+	changed := g.secrets.work(p, mark, held.entry.Changed, from == fromBefore, g.live)
+	if !changed {
+		return
+	}
+	event, message := "secret_changed", "the store has another secret, and it works"
+	if from == fromBefore {
+		event, message = "secret_before", "the store's new secret is refused, and the one before still works"
+	}
+	g.log.Info(message, "profile", p.Name, "store", p.storeName())
+	if err := g.audit.Append(audit.Record{UID: -1, Event: event, Profile: p.Name, Detail: p.storeName()}); err != nil {
+		g.log.Error("a change of the secret was not recorded", "profile", p.Name, "error", err) // the grant's own record fails too
 	}
 }
 
@@ -109,16 +169,30 @@ func (g *granter) send(ctx context.Context, p *profile, key session.Key, to endp
 	return granted, err
 }
 
-// credential reads what rests in the profile's store.
+// credential is what the profile's store has, or had not long ago.
 func (g *granter) credential(ctx context.Context, p *profile) (credential, error) {
-	store, err := g.stores.get(p.Store)
+	store, err := g.store(p)
 	if err != nil {
 		return credential{}, err
 	}
+	return g.credentialIn(ctx, p, store)
+}
+
+// store is the profile's store, if it is the one that the profile was paired
+// with.
+func (g *granter) store(p *profile) (*watchedStore, error) {
+	store, err := g.stores.get(p.Store)
+	if err != nil {
+		return nil, err
+	}
 	if p.Home != "" && p.Home != store.home {
-		return credential{}, &api.Error{Code: api.NotPaired, Profile: p.Name, Description: "the secret of " + p.Name + " rests in another store than " + store.name + " is now",
+		return nil, &api.Error{Code: api.NotPaired, Profile: p.Name, Description: "the secret of " + p.Name + " rests in another store than " + store.name + " is now",
 			Hint: `put the store back in config.yaml, or give the secret again: pair it with --replace`}
 	}
+	return store, nil
+}
+
+func (g *granter) credentialIn(ctx context.Context, p *profile, store *watchedStore) (credential, error) {
 	stored, err := store.Get(ctx, p.Entry)
 	if errors.Is(err, vault.ErrNotFound) && !store.config.Shared() {
 		return credential{}, &api.Error{Code: api.NotPaired, Profile: p.Name, Description: p.Name + " has no secret in the store " + store.name,
@@ -127,7 +201,7 @@ func (g *granter) credential(ctx context.Context, p *profile) (credential, error
 	if err != nil {
 		return credential{}, err
 	}
-	return p.credentialOf(stored, store.config.Shared())
+	return p.credentialOf(stored, store)
 }
 
 // endpoint is where the profile's secret goes: what its pairing found, else
@@ -174,33 +248,14 @@ func (g *granter) live(p *profile) bool { return g.catalog.Load().profiles[p.Nam
 
 // forget drops what is remembered of a profile.
 func (g *granter) forget(name string) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	delete(g.found, name)
-	delete(g.refused, name)
+	g.forgetEndpoint(name)
+	g.secrets.forget(name)
 }
 
 func (g *granter) forgetEndpoint(name string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	delete(g.found, name)
-}
-
-func (g *granter) refusal(name, mark string) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if before, ok := g.refused[name]; ok && hmac.Equal([]byte(before.mark), []byte(mark)) {
-		return before.err
-	}
-	return nil
-}
-
-func (g *granter) refuse(p *profile, mark string, err error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.live(p) {
-		g.refused[p.Name] = refusedSecret{mark, err}
-	}
 }
 
 // mark tells two secrets apart without keeping either.

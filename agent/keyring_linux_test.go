@@ -1,21 +1,16 @@
 package agent
 
 import (
-	"encoding/binary"
 	"errors"
-	"io"
-	"net"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"keytender/agent/api"
 	"keytender/agent/internal/providertest"
+	"keytender/installer/testbed/session"
 	"keytender/vault"
 )
 
@@ -23,97 +18,31 @@ import (
 // user's agent: the OS keyring.
 const keyringConfig = "version: 1\n"
 
-const keyringPassword = "the-login-password"
-
-// busConfig is a session bus that starts no service by itself.
-const busConfig = `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
- "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig><type>session</type><listen>unix:tmpdir=/tmp</listen><auth>EXTERNAL</auth>
-<policy context="default"><allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/><allow own="*"/></policy>
-</busconfig>`
-
-// inSession runs test in a process of its own, in a fresh desktop session
-// without a keyring.
+// inSession runs test in a desktop session of its own, which knows where the
+// Identity Servers are.
 func inSession(t *testing.T, test func(*testing.T)) {
 	t.Helper()
-	const variable = "KEYTENDER_TEST_SESSION"
-	if os.Getenv(variable) == t.Name() {
-		test(t)
-		return
-	}
-	config := filepath.Join(t.TempDir(), "bus.conf")
-	writeFile(t, config, busConfig)
-	cache, err := os.UserCacheDir() // where the Identity Servers are
+	cache, err := os.UserCacheDir()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), need(t, "dbus-run-session", "dbus-daemon"), "--config-file="+config, "--",
-		os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=120s")
-	cmd.Env = append(os.Environ(), variable+"="+t.Name(), "HOME="+t.TempDir(), "XDG_RUNTIME_DIR="+t.TempDir(), "XDG_CACHE_HOME="+cache,
-		"XDG_DATA_HOME=", "XDG_CONFIG_HOME=", "DISPLAY=", "WAYLAND_DISPLAY=")
-	out, err := cmd.CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
-		t.Errorf("in its session: %v\n%s", err, out)
-	}
+	session.Run(t, test, "XDG_CACHE_HOME="+cache)
 }
 
-func need(t *testing.T, program, debianPackage string) string {
-	t.Helper()
-	path, err := exec.LookPath(program)
-	if err != nil {
-		t.Fatalf("%v: run \"make test\", or install the Debian package %s", err, debianPackage)
-	}
-	return path
-}
-
-// startKeyring starts a real gnome-keyring and waits until it answers.
+// startKeyring starts a real gnome-keyring and waits until a store reaches it.
 func startKeyring(t *testing.T, unlocked bool) (stop func()) {
 	t.Helper()
-	args := []string{"--foreground", "--components=secrets"}
-	if unlocked {
-		args = append(args, "--unlock")
-	}
-	cmd := exec.Command(need(t, "gnome-keyring-daemon", "gnome-keyring"), args...)
-	cmd.Stdin = strings.NewReader(keyringPassword)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	stop = func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	}
-	t.Cleanup(stop)
 	store, err := vault.Open(vault.Config{URL: "keyring:"}, vault.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "gnome-keyring", func() bool {
+	return session.StartKeyring(t, unlocked, func() error {
 		err := store.Check(t.Context())
-		return err == nil || !unlocked && errors.Is(err, vault.ErrLocked)
+		if !unlocked && errors.Is(err, vault.ErrLocked) {
+			return nil
+		}
+		return err
 	})
-	return stop
-}
-
-// unlockKeyring does what the login screen does: it gives the running keyring
-// the password over its control socket (operation 1, unlock).
-func unlockKeyring(t *testing.T) {
-	t.Helper()
-	conn, err := net.Dial("unix", filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "keyring", "control"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	message := []byte{0} // carries the credentials
-	message = binary.BigEndian.AppendUint32(message, uint32(12+len(keyringPassword)))
-	message = binary.BigEndian.AppendUint32(message, 1)
-	message = binary.BigEndian.AppendUint32(message, uint32(len(keyringPassword)))
-	message = append(message, keyringPassword...)
-	var answer [8]byte
-	_, err = conn.Write(message)
-	if _, readErr := io.ReadFull(conn, answer[:]); err != nil || readErr != nil || binary.BigEndian.Uint32(answer[4:]) != 0 {
-		t.Fatalf("unlock: %v, %v, answer %x", err, readErr, answer)
-	}
 }
 
 // pairsNot tries to pair and ends the test unless it fails with the code,
@@ -176,7 +105,7 @@ func TestPairingWithALockedKeyring(t *testing.T) {
 		if status, err := r.Status(t.Context()); err != nil || status.Stores[0].State != api.StoreLocked || status.Agent.State != api.StateTrouble {
 			t.Errorf("status %+v, %v", status, err)
 		}
-		unlockKeyring(t)
+		session.UnlockKeyring(t)
 		r.mustPair(t, robotOf(s))
 		r.mustToken(t, api.TokenRequest{})
 	})
@@ -200,7 +129,7 @@ func TestTokenWhileTheKeyringIsLocked(t *testing.T) {
 		_, err := r.Token(t.Context(), api.TokenRequest{})
 		failsWith(t, err, api.Locked)
 		asked(t, s, before, 0)
-		unlockKeyring(t)
+		session.UnlockKeyring(t)
 		c.forward(10 * time.Second) // the wait after a failure
 		r.mustToken(t, api.TokenRequest{})
 	})

@@ -2,12 +2,16 @@ package agent
 
 import (
 	"context"
+	"encoding/hex"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"keytender/agent/api"
 	"keytender/agent/internal/state"
+	"keytender/vault"
 )
 
 // ledger is what the agent's state knows: the paired profiles, and the
@@ -20,6 +24,24 @@ type ledger struct {
 type ledgerState struct {
 	Profiles []*profile `json:"profiles"`
 	Orphans  []orphan   `json:"orphans,omitempty"`
+	// Rotations are under way, or were cut off, by the profile's name.
+	Rotations map[string]rotation `json:"rotations,omitempty"`
+	// SecretIDs are by profile what its server calls the secret that is in use,
+	// where a rotation made it.
+	SecretIDs map[string]secretID `json:"secret_ids,omitempty"`
+}
+
+// secretID is what a server calls a secret, and the HMAC by which it is told
+// whether that is still the one in use.
+type secretID struct {
+	ID   string `json:"id"`
+	Mark string `json:"mark"`
+}
+
+// clone is a copy that can be changed. The profiles themselves are never
+// changed once they are held.
+func (s ledgerState) clone() ledgerState {
+	return ledgerState{slices.Clone(s.Profiles), slices.Clone(s.Orphans), maps.Clone(s.Rotations), maps.Clone(s.SecretIDs)}
 }
 
 // orphan is an entry in a store that is to be removed.
@@ -27,6 +49,9 @@ type orphan struct {
 	Store string `json:"store"`
 	Home  string `json:"home"` // the store as it was when the entry was made
 	Entry string `json:"entry"`
+	// Mark is of what was about to be written into a shared store: another
+	// secret under that name is somebody else's, and stays.
+	Mark string `json:"mark,omitempty"`
 }
 
 // openLedger reads the paired profiles from the state.
@@ -47,29 +72,38 @@ func openLedger(dir *state.Dir) (*ledger, error) {
 // expect lists an entry that is about to be made as one to be removed, until
 // put makes it belong to a profile.
 func (l *ledger) expect(o orphan) error {
-	return l.save(ledgerState{l.held.Profiles, append(slices.Clone(l.held.Orphans), o)})
+	next := l.held.clone()
+	next.Orphans = append(next.Orphans, o)
+	return l.save(next)
 }
 
 // put makes p live in the place of the profile of its name, whose entry
 // becomes an orphan.
-func (l *ledger) put(p *profile) error {
+func (l *ledger) put(p *profile) error { return l.save(l.with(p)) }
+
+func (l *ledger) with(p *profile) ledgerState {
 	next := l.without(p.Name)
 	next.Profiles = append(next.Profiles, p)
 	next.Orphans = slices.DeleteFunc(next.Orphans, func(o orphan) bool { return o.Entry == p.Entry })
-	return l.save(next)
+	return next
 }
 
 // remove takes p out; its entry becomes an orphan.
-func (l *ledger) remove(p *profile) error { return l.save(l.without(p.Name)) }
+func (l *ledger) remove(p *profile) error {
+	next := l.without(p.Name)
+	delete(next.SecretIDs, p.Name)
+	return l.save(next)
+}
 
 func (l *ledger) without(name string) ledgerState {
-	next := ledgerState{Orphans: slices.Clone(l.held.Orphans)}
+	next := l.held.clone()
+	next.Profiles = nil
 	for _, p := range l.held.Profiles {
 		if p.Name == name && p.Adopted { // not ours to remove
 			continue
 		}
 		if p.Name == name {
-			next.Orphans = append(next.Orphans, orphan{p.Store, p.Home, p.Entry})
+			next.Orphans = append(next.Orphans, orphan{Store: p.Store, Home: p.Home, Entry: p.Entry})
 			continue
 		}
 		next.Profiles = append(next.Profiles, p)
@@ -78,39 +112,60 @@ func (l *ledger) without(name string) ledgerState {
 }
 
 // sweep removes the orphans from their stores and returns the entries of
-// those whose store did not answer; they are tried again at the next sweep.
-func (l *ledger) sweep(ctx context.Context, stores *stores) (left []string) {
-	all := l.held.Orphans
-	gone := removeOrphans(ctx, stores, all)
+// those that are left, with why; they are tried again at the next sweep.
+func (l *ledger) sweep(ctx context.Context, stores *stores, mark func(vault.Secret) string) (left map[string]error) {
+	gone, left := removeOrphans(ctx, stores, mark, l.held.Orphans)
 	l.swept(gone)
-	for _, o := range all {
-		if !slices.Contains(gone, o) {
-			left = append(left, o.Entry)
-		}
-	}
 	return left
 }
 
+// errElsewhere: the store of that name is not the one that has the entry.
+var errElsewhere = errors.New("the store that has it is not among those of config.yaml now")
+
 // removeOrphans asks the stores and touches no state, so that it needs no
-// lock; it returns those that are gone. Another store under the same name is
-// not asked, and one that does not answer, or is locked, only once.
-func removeOrphans(ctx context.Context, stores *stores, list []orphan) (gone []orphan) {
-	silent := map[string]bool{}
+// lock; it returns those that are gone, and by entry why others are not.
+// Another store under the same name is not asked, and one that does not answer,
+// or is locked, only once.
+func removeOrphans(ctx context.Context, stores *stores, mark func(vault.Secret) string, list []orphan) (gone []orphan, left map[string]error) {
+	left = map[string]error{}
+	silent := map[string]error{}
 	for _, o := range list {
 		store, err := stores.get(o.Store)
-		if err != nil || store.home != o.Home || silent[store.home] {
+		switch {
+		case err != nil || store.home != o.Home:
+			left[o.Entry] = errElsewhere
+			continue
+		case silent[store.home] != nil:
+			left[o.Entry] = silent[store.home]
 			continue
 		}
-		if err = store.Check(ctx); err == nil {
-			err = store.Delete(ctx, o.Entry)
+		if err = store.Check(ctx); err != nil {
+			silent[store.home] = err
+		} else {
+			err = o.remove(ctx, store, mark)
 		}
 		if err != nil {
-			silent[store.home] = true
+			left[o.Entry] = err
 			continue
 		}
 		gone = append(gone, o)
 	}
-	return gone
+	return gone, left
+}
+
+func (o orphan) remove(ctx context.Context, store *watchedStore, mark func(vault.Secret) string) error {
+	if o.Mark == "" {
+		return store.Delete(ctx, o.Entry)
+	}
+	store.Forget(o.Entry)
+	found, err := store.Get(ctx, o.Entry)
+	if errors.Is(err, vault.ErrNotFound) || err == nil && hex.EncodeToString([]byte(mark(found.Secret))) != o.Mark {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return store.Delete(ctx, o.Entry)
 }
 
 // swept strikes out orphans that are gone. If that cannot be saved they are
@@ -119,8 +174,42 @@ func (l *ledger) swept(gone []orphan) {
 	if len(gone) == 0 {
 		return
 	}
-	kept := slices.DeleteFunc(slices.Clone(l.held.Orphans), func(o orphan) bool { return slices.Contains(gone, o) })
-	_ = l.save(ledgerState{l.held.Profiles, kept})
+	next := l.held.clone()
+	next.Orphans = slices.DeleteFunc(next.Orphans, func(o orphan) bool { return slices.Contains(gone, o) })
+	_ = l.save(next)
+}
+
+// rotating notes how far a rotation has come.
+func (l *ledger) rotating(name string, r rotation) error {
+	next := l.held.clone()
+	if next.Rotations == nil {
+		next.Rotations = map[string]rotation{}
+	}
+	next.Rotations[name] = r
+	return l.save(next)
+}
+
+// switched notes that a rotation's secret is in use; p, unless nil, takes the
+// place of the paired profile of that name.
+func (l *ledger) switched(name string, r rotation, made secretID, p *profile) error {
+	next := l.held.clone()
+	if p != nil {
+		next = l.with(p)
+	}
+	r.Switched = true
+	next.Rotations[name] = r
+	if next.SecretIDs == nil {
+		next.SecretIDs = map[string]secretID{}
+	}
+	next.SecretIDs[name] = made
+	return l.save(next)
+}
+
+// rotated notes that a rotation is over.
+func (l *ledger) rotated(name string) error {
+	next := l.held.clone()
+	delete(next.Rotations, name)
+	return l.save(next)
 }
 
 func (l *ledger) save(next ledgerState) error {
@@ -135,7 +224,8 @@ func (l *ledger) save(next ledgerState) error {
 // dropMemory takes out the profiles whose secret was in memory, and with it
 // ended with the agent that held it.
 func (l *ledger) dropMemory() error {
-	next := ledgerState{Orphans: l.held.Orphans}
+	next := l.held.clone()
+	next.Profiles = nil
 	for _, p := range l.held.Profiles {
 		if !strings.HasSuffix(p.Home, " memory:") {
 			next.Profiles = append(next.Profiles, p)

@@ -1,7 +1,9 @@
 package agent
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -28,24 +30,35 @@ func ParseMode(s string) (Mode, error) {
 	return "", fmt.Errorf("mode %q: there are two modes, user and machine", s)
 }
 
-// ConfigPath is where config.yaml of a mode is looked for.
+// ConfigPath is where config.yaml of a mode is looked for; "" for a user
+// without a home.
 func ConfigPath(m Mode) string {
 	if m == Machine {
 		return machinePath("/etc/keytender/config.yaml", "config.yaml")
 	}
 	dir, err := os.UserConfigDir()
-	if err != nil {
+	if err != nil || !filepath.IsAbs(dir) {
 		return ""
 	}
 	return filepath.Join(dir, "keytender", "config.yaml")
 }
 
-// StateDir is where the state of a mode is kept.
+// StateDir is where the state of a mode is kept; "" for a user without a home.
 func StateDir(m Mode) string {
 	if m == Machine {
 		return machinePath("/var/lib/keytender", "state")
 	}
 	return api.UserStateDir()
+}
+
+// notOfMachine tells who runs machine mode, if err is that this process's user
+// may not use the machine's own state or socket.
+func (o Options) notOfMachine(err error) error {
+	machines := o.State == StateDir(Machine) || o.Socket == socketFor(Machine)
+	if o.Mode != Machine || !machines || os.Geteuid() <= 0 || !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	return fmt.Errorf(`uid %d may not use the machine's directories (%w): machine mode is run by root or by the packages' unit ("systemctl start keytender"); to try it, name directories of your own with --state and --socket`, os.Geteuid(), err)
 }
 
 // machinePath is unix, or name in the vendor folder of other systems.
@@ -60,12 +73,13 @@ func machinePath(unix, name string) string {
 	}
 }
 
-// socketFor is the workload socket of a mode.
+// socketFor is the workload socket of a mode; "" for a user without a place
+// for one.
 func socketFor(m Mode) string {
 	if m == Machine {
 		return api.MachineSocket
 	}
-	return filepath.Join(api.UserRuntimeDir(), "keytender.sock")
+	return api.UserSocket()
 }
 
 // defaultTCP is where the TCP door listens when config.yaml does not say.

@@ -40,7 +40,7 @@ func (a *Agent) pair(ctx context.Context, caller peer.Caller, r api.Pairing, ste
 	if unchanged {
 		return api.PairResult{Profile: a.profileStatus(before)}, nil
 	}
-	tell := teller(step)
+	tell := teller(step, pairingSteps)
 	tell(1, "profile %s: client id %s and its secret received%s", p.Name, offered.clientID, p.receivedFrom(store))
 	if err := store.Check(ctx); err != nil {
 		return api.PairResult{}, err
@@ -71,9 +71,9 @@ func (a *Agent) pair(ctx context.Context, caller peer.Caller, r api.Pairing, ste
 	return result, nil
 }
 
-func teller(step func(api.Step)) func(int, string, ...any) {
+func teller(step func(api.Step), of int) func(int, string, ...any) {
 	return func(n int, format string, args ...any) {
-		step(api.Step{Number: n, Of: pairingSteps, Text: fmt.Sprintf(format, args...)})
+		step(api.Step{Number: n, Of: of, Text: fmt.Sprintf(format, args...)})
 	}
 }
 
@@ -96,7 +96,7 @@ func (a *Agent) offered(ctx context.Context, p *profile, store *watchedStore, gi
 		if err != nil {
 			return credential{}, err
 		}
-		return p.credentialOf(entry, true)
+		return p.credentialOf(entry, store)
 	}
 	secret, err := newSecret(given)
 	if err != nil {
@@ -170,7 +170,9 @@ func (a *Agent) prove(ctx context.Context, caller peer.Caller, p *profile, held 
 	if err != nil {
 		return credential{}, err
 	}
-	held.origins = []string{to}
+	if held.origins == nil { // it came with the pairing, for this
+		held.origins = []string{to}
+	}
 	if tell != nil {
 		tell(4, "token requested at %s for %s", p.Found.TokenEndpoint, asksFor(p))
 	}

@@ -264,6 +264,14 @@ func (p *profile) same(q *profile) bool {
 	return reflect.DeepEqual(plain(*p), plain(*q))
 }
 
+// sameClient reports whether tokens of p are tokens of q: the same but for where
+// the secret rests.
+func (p *profile) sameClient(q *profile) bool {
+	a, b := *p, *q
+	a.Store, b.Store = "", ""
+	return a.same(&b)
+}
+
 // environment is what automations read where to go from.
 func (p *profile) environment() map[string]string {
 	if p.address == nil {

@@ -68,11 +68,15 @@ func (a *Agent) publish() {
 // publishCatalog makes next live and forgets what was known of the profiles
 // that it changes, whose names it returns.
 func (a *Agent) publishCatalog(next *catalog) []string {
-	changed := next.changed(a.broker.catalog.Swap(next))
+	changed, moved := next.changed(a.broker.catalog.Swap(next))
 	for _, name := range changed {
 		a.forget(name)
 	}
-	return changed
+	for _, name := range moved {
+		a.granter.forget(name)
+		a.broker.sessions.Heal(name)
+	}
+	return append(changed, moved...)
 }
 
 // forget drops the tokens and remembered errors of a profile.

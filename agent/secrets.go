@@ -4,8 +4,8 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"encoding/hex"
 	"errors"
-	"slices"
 	"strings"
 	"time"
 
@@ -30,7 +30,7 @@ func (a *Agent) keep(ctx context.Context, caller peer.Caller, event string, p, b
 	p.Home = store.home
 	p.SecretAt = a.now().UTC().Truncate(time.Second)
 	if !p.Adopted {
-		if err := a.place(ctx, p, before, store); err != nil {
+		if err := a.place(ctx, p, before, store, held); err != nil {
 			return err
 		}
 		defer func() {
@@ -59,10 +59,10 @@ func (a *Agent) keep(ctx context.Context, caller peer.Caller, event string, p, b
 // as one to be removed until its profile is live. In a shared store it has the
 // name that people gave it, or the profile's; what is there already, and was
 // not put there for this profile, stays.
-func (a *Agent) place(ctx context.Context, p, before *profile, store *watchedStore) error {
+func (a *Agent) place(ctx context.Context, p, before *profile, store *watchedStore, held credential) error {
 	if !store.config.Shared() {
 		p.Entry = "profile/" + p.Name + "/" + strings.ToLower(rand.Text()[:10])
-		return a.ledger.expect(orphan{p.Store, p.Home, p.Entry})
+		return a.ledger.expect(orphan{Store: p.Store, Home: p.Home, Entry: p.Entry})
 	}
 	p.Entry = cmp.Or(p.Entry, p.Name)
 	if err := p.checkEntry(store); err != nil {
@@ -75,7 +75,7 @@ func (a *Agent) place(ctx context.Context, p, before *profile, store *watchedSto
 	_, err := store.Get(ctx, p.Entry)
 	switch {
 	case errors.Is(err, vault.ErrNotFound):
-		return a.ledger.expect(orphan{p.Store, p.Home, p.Entry})
+		return a.ledger.expect(orphan{p.Store, p.Home, p.Entry, hex.EncodeToString([]byte(a.granter.mark(held.secret)))})
 	case err != nil:
 		return err
 	}
@@ -97,11 +97,11 @@ func (a *Agent) turnFor(ctx context.Context, name string, before *profile) error
 }
 
 // sweep removes what belongs to no profile, also when the caller has gone away
-// meanwhile, and returns the entries that are left.
-func (a *Agent) sweep(ctx context.Context) []string {
+// meanwhile, and returns the entries that are left, with why.
+func (a *Agent) sweep(ctx context.Context) map[string]error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupLimit)
 	defer cancel()
-	return a.ledger.sweep(ctx, a.stores)
+	return a.ledger.sweep(ctx, a.stores, a.granter.mark)
 }
 
 // unpair forgets a paired profile: its place in the state first, so that it
@@ -125,12 +125,20 @@ func (a *Agent) unpair(ctx context.Context, caller peer.Caller, name string) err
 		return err
 	}
 	a.publish()
-	if left := a.sweep(ctx); slices.Contains(left, p.Entry) {
+	if why := a.sweep(ctx)[p.Entry]; why != nil {
 		return &api.Error{Code: api.StoreUnavailable, Profile: name,
-			Description: name + " is forgotten, but its secret still rests in its store, which does not answer or is not the one that config.yaml names now",
-			Hint:        "the agent removes it at its next start or pairing at which that store answers"}
+			Description: name + " is forgotten, but its secret still rests in " + p.storeName() + ": " + whyLeft(why),
+			Hint:        "the agent tries again at each start and pairing; or remove the entry " + p.Entry + " there yourself"}
 	}
 	return nil
+}
+
+// whyLeft says why an entry is left in its store.
+func whyLeft(why error) string {
+	if errors.Is(why, errElsewhere) {
+		return why.Error()
+	}
+	return explain(why).Description
 }
 
 // setSecret replaces the secret of a profile, once a token has proven it.
@@ -243,5 +251,11 @@ func (a *Agent) enroll(ctx context.Context, caller peer.Caller, name, value stri
 		return err
 	}
 	a.stores.reopen(name)
+	for _, p := range a.broker.catalog.Load().profiles {
+		if p.storeName() == name {
+			a.granter.forget(p.Name)
+			a.broker.sessions.Heal(p.Name)
+		}
+	}
 	return refused // after an unwrapping, which cannot be done again
 }

@@ -89,10 +89,14 @@ func worse(a, b string) string {
 func (a *Agent) profileStatus(p *profile) api.Profile {
 	live := a.broker.catalog.Load()
 	seen := a.broker.sessions.Look(p.Name)
+	changed, previous := a.granter.secrets.last(p.Name)
+	if changed.IsZero() {
+		changed = p.SecretAt
+	}
 	status := api.Profile{
 		Name: p.Name, Kind: p.Kind, Source: p.Source, State: api.StateReady, Default: live.standard == p.Name,
 		URL: p.URL, Store: p.storeName(), Scopes: p.Scopes,
-		ExpiresAt: instant(seen.ExpiresAt), RenewsAt: instant(seen.RenewsAt), SecretAgeDays: a.ageInDays(p.SecretAt),
+		ExpiresAt: instant(seen.ExpiresAt), RenewsAt: instant(seen.RenewsAt), SecretAgeDays: a.ageInDays(changed), SecretPrevious: previous,
 		Environment: p.environment(),
 	}
 	if seen.Working {

@@ -121,6 +121,22 @@ func (s *stores) end(stores []*watchedStore) {
 	}
 }
 
+// named reports whether config.yaml, or the mode's default, gives a store that
+// name.
+func (s *stores) named(name string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.config[name]
+	return ok
+}
+
+// names are those stores, for people.
+func (s *stores) names() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return strings.Join(slices.Sorted(maps.Keys(s.config)), ", ")
+}
+
 // get is the store of a name, a bare scheme, or, for "", the default.
 func (s *stores) get(name string) (*watchedStore, error) {
 	if name == "" {
@@ -261,10 +277,21 @@ func stateOf(err error) string {
 		return api.StoreSealed
 	case errors.Is(err, vault.ErrLogin):
 		return api.StoreRefused
-	case err == nil, errors.Is(err, vault.ErrNotFound), errors.Is(err, vault.ErrDenied), errors.Is(err, vault.ErrReadOnly):
+	case err == nil, ofEntry(err):
 		return api.StoreOK // it answered
 	}
 	return api.StoreUnreachable
+}
+
+// ofEntry tells whether err is a store's word on one entry, and says nothing of
+// the store.
+func ofEntry(err error) bool {
+	for _, kind := range []error{vault.ErrNotFound, vault.ErrDenied, vault.ErrReadOnly, vault.ErrBroken, vault.ErrBusy} {
+		if errors.Is(err, kind) {
+			return true
+		}
+	}
+	return false
 }
 
 func (w *watchedStore) status() api.StoreStatus {

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,7 +19,7 @@ import (
 const symbols = "QJX!jv12345A4q4N"
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"keytender": main})
+	testscript.Main(m, map[string]func(){"keytender": main, simulatedOrchestrator: serveOrchestrator})
 }
 
 // TestScripts runs the scripts in testdata/script, which double as the manual:
@@ -86,9 +87,11 @@ type simulation struct{ server *orchestratortest.Server }
 //	orchestrator start               sets ORCH_URL, IDENTITY_URL; knows machine
 //	                                 "robot-1" (robot.secret) and app "app-1"
 //	                                 (the same secret; OR.Jobs, OR.Queues)
+//	                                 and "operator" (the same; OR.Machines)
 //	orchestrator secret VALUE        one more secret of robot-1
 //	orchestrator status CODE PATH    answers requests for PATH with CODE
 //	orchestrator heal                answers well again
+//	orchestrator secrets N           so many secrets robot-1 has, and not the first
 //	orchestrator requests N          so many token requests it has had
 func orchestrator(ts *testscript.TestScript, neg bool, args []string) {
 	s := ts.Value("orchestrator").(*simulation)
@@ -106,6 +109,11 @@ func orchestrator(ts *testscript.TestScript, neg bool, args []string) {
 		s.server.Fault(args[2], orchestratortest.Fault{Status: code})
 	case args[0] == "heal":
 		s.server.Heal()
+	case args[0] == "secrets":
+		now := s.server.Secrets("robot-1")
+		if strconv.Itoa(len(now)) != args[1] || now[0].Secret == symbols {
+			ts.Fatalf("robot-1 has %d secrets, or the first one still", len(now))
+		}
 	case args[0] == "requests":
 		if got := strconv.Itoa(s.server.TokenRequests()); got != args[1] {
 			ts.Fatalf("%s token requests, not %s", got, args[1])
@@ -120,6 +128,21 @@ func (s *simulation) start(ts *testscript.TestScript) {
 	ts.Defer(s.server.Close)
 	s.server.AddMachine("robot-1", symbols)
 	s.server.AddApp("app-1", symbols, "OR.Jobs", "OR.Queues")
+	s.server.AddApp("operator", symbols, "OR.Machines")
 	ts.Setenv("ORCH_URL", s.server.Orchestrator)
 	ts.Setenv("IDENTITY_URL", s.server.Identity)
+}
+
+// simulatedOrchestrator is the name by which this test program serves an
+// Orchestrator for as long as it runs, at orchestratorAddress.
+const (
+	simulatedOrchestrator = "simulated-orchestrator"
+	orchestratorAddress   = "127.0.0.1:8080"
+)
+
+func serveOrchestrator() {
+	server := orchestratortest.New(orchestratortest.Options{Addr: orchestratorAddress})
+	server.AddMachine("robot-1", symbols)
+	notifyManager(slog.Default(), managerReady)
+	select {}
 }

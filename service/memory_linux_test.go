@@ -41,11 +41,13 @@ func ordinaryHome(t *testing.T) string {
 	return dir
 }
 
-// programFor is a copy of this program that the ordinary user can run.
+// programFor is this program, static as "make build" makes it, where any user can run it.
 func programFor(t *testing.T, dir string) string {
 	t.Helper()
 	path := filepath.Join(dir, "program")
-	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", path, ".").CombinedOutput()
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", path, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	out, err := build.CombinedOutput()
 	if err == nil {
 		err = os.Chmod(path, 0o755)
 	}

@@ -33,12 +33,17 @@ func (p *program) pairCommand() *cobra.Command {
 and only then store it. A pairing that fails leaves nothing behind.
 
 The secret is asked for on the terminal, or read from --secret-file or
---secret-env; it is never an argument.
+--secret-env; it is never an argument. With --entry it is not asked for: what
+rests in the store under that name already is used, and stays there:
+  keytender pair invoices --kind robot --url URL --store corp --entry invoices --client-id-from entry
 
 A pairing file can name its own "secret_file". Whoever wrote it then chose
 which file is read and where that goes: on a terminal you are asked first, and
 without one the pairing file must be yours and closed to everyone else (chmod
-600), or root's and writable by root alone; else give --secret-file.`,
+600), or root's and writable by root alone; else give --secret-file.
+
+A pairing that comes on standard input (--from -) chooses no file: say where the
+secret is with --secret-file or --secret-env.`,
 		Example: "  keytender pair invoices --kind robot --url https://cloud.uipath.com/acme/prod/orchestrator_ --client-id 3c1e",
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := x.parse(c, args); err != nil {
@@ -51,14 +56,16 @@ without one the pairing file must be yours and closed to everyone else (chmod
 	f.StringVar(&x.Kind, "kind", "", "`KIND` of client: robot (a machine object) or app (a confidential external application)")
 	f.StringVar(&x.URL, "url", "", "`URL` of the Orchestrator")
 	f.StringVar(&x.ClientID, "client-id", "", "client `ID`")
+	f.StringVar(&x.ClientIDFrom, "client-id-from", "", "entry: take the client id from the `ENTRY`, where it rests beside the secret")
+	f.StringVar(&x.Entry, "entry", "", "`NAME` of the entry in a shared vault; without a secret, the one that rests there is used")
 	f.StringVar(&x.Identity, "identity", "", "`URL` of the Identity Server or OAuth 2.0 provider, if it is not the Orchestrator's own")
 	f.StringVar(&x.TokenEndpoint, "token-endpoint", "", "`URL` the secret may be sent to, if it is on another origin than the Identity Server")
 	f.StringArrayVar(&x.Scopes, "scope", nil, "`SCOPE` to ask for (repeat for more)")
-	f.StringVar(&x.Store, "store", "", "`STORE` for the secret: a name of config.yaml, keyring: or sealed:")
+	f.StringVar(&x.Store, "store", "", "`STORE` of the secret: a name of config.yaml, keyring: or sealed:")
 	f.StringArrayVar(&x.settings, "set", nil, "`KEY=VALUE`: audience, token_lifetime, tenant or folder (repeat for more)")
 	f.StringVar(&x.Edition, "edition", "", "`EDITION` of the Orchestrator: cloud, suite or standalone, where the URL does not tell")
 	f.BoolVar(&x.Replace, "replace", false, "replace a pairing of the same name")
-	f.StringVar(&x.from, "from", "", "take everything from this pairing `FILE`")
+	f.StringVar(&x.from, "from", "", "take everything from this pairing `FILE`, or from standard input if it is -")
 	x.source.flags(c)
 	return c
 }
@@ -87,12 +94,17 @@ func (x *pairing) parseFile(c *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		return misused(c, "the name stands in the pairing file: leave it out")
 	}
-	for _, flag := range []string{"kind", "url", "client-id", "identity", "scope", "store", "set", "edition"} {
+	for _, flag := range []string{"kind", "url", "client-id", "client-id-from", "identity", "scope", "store", "entry", "set", "edition"} {
 		if c.Flags().Changed(flag) {
 			return misused(c, "--"+flag+" stands in the pairing file: leave it out")
 		}
 	}
-	read, secretFile, info, err := readPairingFile(x.from)
+	if x.from == standardInput {
+		if err := x.source.besideStandardInput(c); err != nil {
+			return err
+		}
+	}
+	read, secretFile, info, err := readPairingFile(x.from, c.InOrStdin())
 	if err != nil {
 		return err
 	}
@@ -114,7 +126,7 @@ func (x *pairing) complete(c *cobra.Command, kind, clientID, address string) err
 		return misused(c, `"name" is missing`)
 	case x.Kind == "":
 		return misused(c, kind+" is missing: robot for a machine object, app for an external application")
-	case x.ClientID == "":
+	case x.ClientID == "" && x.ClientIDFrom == "":
 		return misused(c, clientID+" is missing")
 	case x.URL == "" && x.Identity == "":
 		return misused(c, address+" is missing")
@@ -129,11 +141,13 @@ func (p *program) pair(c *cobra.Command, x pairing) error {
 			return err
 		}
 	}
-	secret, err := p.secret(c, x.source, x.Name+", to be sent to "+destinationsText(x.Pairing))
-	if err != nil {
-		return err
+	if x.Entry == "" || x.source != (secretSource{}) {
+		secret, err := p.secret(c, x.source, x.Name+", to be sent to "+destinationsText(x.Pairing))
+		if err != nil {
+			return err
+		}
+		x.Secret = secret.Reveal()
 	}
-	x.Secret = secret.Reveal()
 	result, err := p.sendPairing(c.Context(), x.Pairing)
 	if endpoint := unconfirmed(err); endpoint != "" && p.confirm(fmt.Sprintf(
 		"The secret would be sent to %s, on another origin than the Identity Server.", endpoint)) {
@@ -153,11 +167,7 @@ func (p *program) pair(c *cobra.Command, x pairing) error {
 func (p *program) sendPairing(ctx context.Context, x api.Pairing) (api.PairResult, error) {
 	admin := p.admin()
 	defer admin.Close()
-	return admin.Pair(ctx, x, func(s api.Step) {
-		if !p.json {
-			say(p.out, "  %d/%d  %s\n", s.Number, s.Of, s.Text)
-		}
-	})
+	return admin.Pair(ctx, x, p.tellStep)
 }
 
 // unconfirmed is the token endpoint that a person must confirm before the

@@ -21,18 +21,28 @@ type pairingFile struct {
 	Kind          string            `json:"kind"`
 	URL           string            `json:"url"`
 	ClientID      string            `json:"client_id"`
+	ClientIDFrom  string            `json:"client_id_from"`
 	Identity      string            `json:"identity"`
 	TokenEndpoint string            `json:"token_endpoint"`
 	Edition       string            `json:"edition"`
 	Scopes        []string          `json:"scopes"`
 	Store         string            `json:"store"`
+	Entry         string            `json:"entry"`
 	Settings      map[string]string `json:"settings"`
 	SecretFile    string            `json:"secret_file"` // relative to the pairing file
 }
 
 // readPairingFile reads the pairing at path, where its secret is, and what the
-// file is that says so.
-func readPairingFile(path string) (pairing api.Pairing, secretFile string, info fs.FileInfo, err error) {
+// file is that says so. What comes on standard input, in, is no file and leads
+// to none.
+func readPairingFile(path string, in io.Reader) (pairing api.Pairing, secretFile string, info fs.FileInfo, err error) {
+	if path == standardInput {
+		read, err := parsePairing(in)
+		if err != nil {
+			return pairing, "", nil, unreadable("standard input", err)
+		}
+		return read.pairing(), "", nil, nil
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return pairing, "", nil, doing("read the pairing file", err)
@@ -43,17 +53,26 @@ func readPairingFile(path string) (pairing api.Pairing, secretFile string, info 
 	}
 	read, err := parsePairing(f)
 	if err != nil {
-		return pairing, "", nil, doing("read the pairing file", &api.Error{Code: api.InvalidRequest, Description: path + ": " + err.Error()})
+		return pairing, "", nil, unreadable(path, err)
 	}
 	secretFile = read.SecretFile
 	if secretFile != "" && !filepath.IsAbs(secretFile) {
 		secretFile = filepath.Join(filepath.Dir(path), secretFile)
 	}
+	return read.pairing(), secretFile, info, nil
+}
+
+func unreadable(path string, err error) error {
+	return doing("read the pairing file", &api.Error{Code: api.InvalidRequest, Description: path + ": " + err.Error()})
+}
+
+// pairing is what f asks for, all but the secret.
+func (f pairingFile) pairing() api.Pairing {
 	return api.Pairing{
-		Version: read.Version, Name: read.Name, Kind: read.Kind, URL: read.URL, ClientID: read.ClientID,
-		Identity: read.Identity, TokenEndpoint: read.TokenEndpoint, Edition: read.Edition,
-		Scopes: read.Scopes, Store: read.Store, Settings: read.Settings,
-	}, secretFile, info, nil
+		Version: f.Version, Name: f.Name, Kind: f.Kind, URL: f.URL, ClientID: f.ClientID, ClientIDFrom: f.ClientIDFrom,
+		Identity: f.Identity, TokenEndpoint: f.TokenEndpoint, Edition: f.Edition,
+		Scopes: f.Scopes, Store: f.Store, Entry: f.Entry, Settings: f.Settings,
+	}
 }
 
 // parsePairing reads one pairing and refuses whatever it does not know: a

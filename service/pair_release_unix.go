@@ -8,10 +8,13 @@ import (
 	"syscall"
 )
 
-// ourOwn tells whether a pairing file is our own work, or root's for us. What
-// was mailed or downloaded is ours too, but by default others can read it: to
-// close it is to say that one knows what it holds. An archive that was unpacked
-// can bring a closed file along (decision 8 says so).
+// ourOwn tells whether a pairing file is our own work, or root's for us, as far
+// as its owner and mode can tell. What was mailed or downloaded is ours too, but
+// under a umask that lets others read, as 022 does, they can: to close it is to
+// say that one knows what it holds. Under a umask of 077 it is closed as it
+// comes, and tar and unzip give a file the mode that the archive's maker chose;
+// then nobody has said anything. Decision 8 takes that risk, of any stranger's
+// file that arrives closed and is used without a terminal.
 func ourOwn(info fs.FileInfo) bool {
 	if info == nil || !info.Mode().IsRegular() {
 		return false

@@ -64,7 +64,7 @@ short-lived access tokens, so that no robot ever holds a secret.`,
 	)
 	root.SetHelpCommandGroupID(agent)
 	add(root, use, p.demoCommand(), p.tokenCommand(), p.execCommand(), p.statusCommand(), p.doctorCommand())
-	add(root, profiles, p.pairCommand(), p.unpairCommand(), p.profilesCommand(), p.secretCommand(), p.retryCommand())
+	add(root, profiles, p.pairCommand(), p.unpairCommand(), p.profilesCommand(), p.secretCommand(), p.rotateCommand(), p.migrateCommand(), p.retryCommand())
 	add(root, agent, p.runCommand(), p.serviceCommand(), p.waitCommand(), p.reloadCommand(), p.configCommand(),
 		p.storeCommand(), p.auditCommand(), p.completionCommand(), p.versionCommand())
 	return root

@@ -19,17 +19,33 @@ import (
 // secretLimit bounds what is read as one secret.
 const secretLimit = 64 << 10
 
+// standardInput is how a command line names standard input in the place of a file.
+const standardInput = "-"
+
 // secretSource is where a command reads a secret from: a file, a variable,
 // or a prompt. A secret is never an argument, for every process can read
 // those.
 type secretSource struct {
-	file string // "-" is standard input
+	file string // or standardInput
 	env  string
 }
 
 func (s *secretSource) flags(c *cobra.Command) {
 	c.Flags().StringVar(&s.file, "secret-file", "", "read the secret from `FILE`, or from standard input if it is -")
 	c.Flags().StringVar(&s.env, "secret-env", "", "read the secret from this environment `VARIABLE`")
+}
+
+// besideStandardInput returns nil if s says where the secret is when something
+// else comes on standard input. Nobody can be asked then, neither for the
+// secret nor whether a file may be read: the answer, too, would come from there.
+func (s *secretSource) besideStandardInput(c *cobra.Command) error {
+	switch {
+	case s.file == standardInput:
+		return misused(c, "standard input holds the pairing file or the secret, not both: give one of them a file")
+	case *s == secretSource{}:
+		return misused(c, "the pairing file comes on standard input: say where the secret is with --secret-file FILE or --secret-env NAME (a secret_file that it names is not read)")
+	}
+	return nil
 }
 
 // secret reads the secret of owner, the words in which a prompt asks for it,
@@ -53,7 +69,7 @@ func (p *program) secretText(c *cobra.Command, s secretSource, owner string) (st
 	switch {
 	case s.file != "" && s.env != "":
 		return "", misused(c, "--secret-file and --secret-env exclude each other")
-	case s.file == "-":
+	case s.file == standardInput:
 		return readSecret(p.in)
 	case s.file != "":
 		f, err := os.Open(s.file)

@@ -94,7 +94,10 @@ func (p *program) printProfile(one api.Profile, now time.Time) {
 	say(p.out, "%s is %s\n", one.Name, stateText(one.State))
 	age := ""
 	if one.SecretAgeDays != nil {
-		age = ", stored " + daysText(*one.SecretAgeDays)
+		age = ", changed " + daysText(*one.SecretAgeDays)
+	}
+	if one.SecretPrevious {
+		age += "; the store's newest is refused, and the one before is in use"
 	}
 	facts := table{
 		{"kind", one.Kind},

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"keytender/agent/api"
 
@@ -73,18 +75,39 @@ func (s userService) uninstall() error {
 	if err := s.installed(); err != nil {
 		return err
 	}
-	return errors.Join(s.manager.Stop(), s.manager.Uninstall())
+	stopped := s.manager.Stop()
+	_ = userSystemctl("reset-failed").Run() // what has failed would be listed on
+	return errors.Join(stopped, s.manager.Uninstall())
 }
 
-func (s userService) start() error   { return s.once(s.manager.Start) }
-func (s userService) stop() error    { return s.once(s.manager.Stop) }
-func (s userService) restart() error { return s.once(s.manager.Restart) }
+func (s userService) start() error   { return s.afresh(s.manager.Start) }
+func (s userService) restart() error { return s.afresh(s.manager.Restart) }
 
-func (s userService) once(do func() error) error {
+func (s userService) stop() error {
 	if err := s.installed(); err != nil {
 		return err
 	}
-	return do()
+	return s.manager.Stop()
+}
+
+// afresh starts the agent by way of start, also where systemd has given up on it for having
+// failed too often: it does not know that the person who asks may have mended the cause.
+func (s userService) afresh(start func() error) error {
+	if err := s.installed(); err != nil {
+		return err
+	}
+	_ = userSystemctl("reset-failed").Run() // start tells it if systemd does not answer
+	if err := start(); err != nil {
+		return fmt.Errorf("the agent does not start (%w): see %s", err, userJournal)
+	}
+	return nil
+}
+
+// userJournal is a command, in quotation marks, that shows why the agent ended.
+const userJournal = `"journalctl --user -u keytender"`
+
+func userSystemctl(verb string) *exec.Cmd {
+	return exec.Command("systemctl", "--user", verb, "keytender")
 }
 
 func (s userService) installed() error {
@@ -97,17 +120,25 @@ func (s userService) installed() error {
 // serviceRunning is the state of a service that runs.
 const serviceRunning = "running"
 
-// state is serviceRunning, "stopped" or "not installed".
+// state is serviceRunning, "starting", "stopping", "stopped" or "not installed". It is
+// an error if the agent has ended with one and systemd does not try again.
 func (s userService) state() (string, error) {
-	status, err := s.manager.Status()
-	switch {
-	case errors.Is(err, service.ErrNotInstalled):
+	if s.installed() != nil {
 		return "not installed", nil
-	case err != nil:
-		return "", fmt.Errorf("%w: see \"journalctl --user -u keytender\"", err)
-	case status == service.StatusRunning:
+	}
+	said, err := userSystemctl("is-active").Output()
+	switch state := strings.TrimSpace(string(said)); state {
+	case "active", "reloading":
 		return serviceRunning, nil
-	default:
+	case "activating":
+		return "starting", nil
+	case "deactivating":
+		return "stopping", nil
+	case "inactive":
 		return "stopped", nil
+	case "failed":
+		return "", fmt.Errorf("it has failed: see %s", userJournal)
+	default:
+		return "", fmt.Errorf("systemctl says %q: %w", state, err)
 	}
 }

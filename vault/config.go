@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"keytender/vault/egress"
 )
 
 // Config is a store as config.yaml describes it. All but URL is for what is no
@@ -20,6 +22,7 @@ type Config struct {
 	Timeout   time.Duration `yaml:"timeout"`   // of one question; 0 means 10 s
 	Refresh   time.Duration `yaml:"refresh"`   // how long an entry is kept in memory at most; 0 means 5 min
 	Write     bool          `yaml:"write"`     // else the store is read-only
+	Origins   []string      `yaml:"origins"`   // where secrets of a shared store may be sent, each https://host[:port]
 	Namespace string        `yaml:"namespace"` // HashiCorp: X-Vault-Namespace
 	Engine    string        `yaml:"engine"`    // HashiCorp: kv1, kv2 or ad; empty: the server is asked
 	Fields    Fields        `yaml:"fields"`
@@ -86,7 +89,7 @@ const (
 func (c Config) given() map[string]bool {
 	l := c.Login
 	return map[string]bool{
-		"key": c.Key != "", "ca": len(c.CA) > 0, "timeout": c.Timeout != 0, "refresh": c.Refresh != 0, "write": c.Write,
+		"key": c.Key != "", "ca": len(c.CA) > 0, "timeout": c.Timeout != 0, "refresh": c.Refresh != 0, "write": c.Write, "origins": len(c.Origins) > 0,
 		"namespace": c.Namespace != "", "engine": c.Engine != "", "fields": c.Fields != Fields{},
 		"login.method": l.Method != "", "login.mount": l.Mount != "", "login.role_id": l.RoleID != "", "login.wrapped": l.Wrapped,
 		"login.role": l.Role != "", "login.username": l.Username != "", "login.tenant": l.Tenant != "",
@@ -96,9 +99,13 @@ func (c Config) given() map[string]bool {
 }
 
 // only refuses every key that is given and not among known, and checks those
-// that mean the same to every store.
+// that mean the same to every store. Those that every shared store has need not
+// be named: ca, timeout, refresh, origins.
 func (c Config) only(known ...string) error {
 	given := c.given()
+	if c.Shared() {
+		known = append([]string{"ca", "timeout", "refresh", "origins"}, known...)
+	}
 	for _, key := range slices.Sorted(maps.Keys(given)) {
 		if given[key] && !slices.Contains(known, key) {
 			return wrong(key, "this kind of store, logged in to so, has no such setting")
@@ -107,6 +114,11 @@ func (c Config) only(known ...string) error {
 	for field, path := range map[string]string{"login.token_file": c.Login.TokenFile, "login.certificate": c.Login.Certificate} {
 		if path != "" && !filepath.IsAbs(path) {
 			return wrong(field, "%q: write the file's absolute path", path)
+		}
+	}
+	for _, origin := range c.Origins {
+		if u, err := egress.CheckURL(origin); err != nil || egress.Origin(u) != origin {
+			return wrong("origins", "%q: write scheme, host and, where it is not the usual one, port: https://cloud.uipath.com", origin)
 		}
 	}
 	if c.Timeout < 0 || c.Timeout > time.Minute {

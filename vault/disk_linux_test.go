@@ -2,47 +2,28 @@ package vault
 
 import (
 	"errors"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+
+	"keytender/installer/testbed/disk"
 )
 
-// TestDiskThatTakesNothingIsSaidToBeWhy fills a disk of its own, mounted in the user namespace
-// of a child process, and then makes it read-only.
-func TestDiskThatTakesNothingIsSaidToBeWhy(t *testing.T) {
-	if disk := os.Getenv("KEYTENDER_VAULT_DISK"); disk != "" {
-		onTinyDisk(t, disk)
-		return
-	}
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$")
-	cmd.Env = append(os.Environ(), "KEYTENDER_VAULT_DISK="+t.TempDir())
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
-		UidMappings: []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}},
-	}
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Errorf("%v\n%s", err, out)
-	}
-}
+// TestDiskThatTakesNothingIsSaidToBeWhy fills a disk of its own, and then makes it read-only.
+func TestDiskThatTakesNothingIsSaidToBeWhy(t *testing.T) { disk.Run(t, onTinyDisk) }
 
-func onTinyDisk(t *testing.T, disk string) {
-	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=128k,mode=0700"); err != nil {
-		t.Fatal(err)
-	}
+func onTinyDisk(t *testing.T) {
+	dir := t.TempDir()
+	disk.Tiny(t, dir, "128k")
 	ring, _, _ := fakeKeyring(t)
-	ring.files = folder{filepath.Join(disk, "keyring")}
-	stores := []blobs{ring, mustOpen(t, Config{URL: "sealed:", Key: "file:" + initKey(t)}, Options{Dir: disk})}
+	ring.files = folder{filepath.Join(dir, "keyring")}
+	stores := []blobs{ring, mustOpen(t, Config{URL: "sealed:", Key: "file:" + initKey(t)}, Options{Dir: dir})}
 	large := canary + strings.Repeat("x", 20<<10)
 	for _, st := range stores {
 		put(t, st, "a", large)
 	}
-	if err := os.WriteFile(filepath.Join(disk, "ballast"), make([]byte, 128<<10), 0o600); !errors.Is(err, syscall.ENOSPC) {
-		t.Fatal(err)
-	}
+	disk.Fill(t, dir)
 	saysWhy := func(cause error, why, todo string) {
 		t.Helper()
 		for _, st := range stores {
@@ -55,8 +36,6 @@ func onTinyDisk(t *testing.T, disk string) {
 		}
 	}
 	saysWhy(syscall.ENOSPC, "no space left on its disk", "free space there and try again")
-	if err := syscall.Mount("", disk, "", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
-		t.Fatal(err)
-	}
+	disk.ReadOnly(t, dir)
 	saysWhy(syscall.EROFS, "its disk is read-only", "make it writable and try again")
 }

@@ -10,7 +10,9 @@ import (
 
 // kept keeps what a store on the network answered, for as long as the entry's
 // lease and the store's refresh allow, and has callers who ask for one entry at
-// the same time share one question.
+// the same time share one question. What another secret took the place of is
+// kept for the rest of its own time: a secret that is being rotated may be valid
+// where the new one is not yet.
 type kept struct {
 	asked
 	timeout time.Duration // of a question that nobody may be waiting for any more
@@ -21,6 +23,7 @@ type kept struct {
 	mu      sync.Mutex
 	flights map[string]*question // those that a new caller may join
 	entries map[string]*keptEntry
+	before  map[string]*keptEntry // by name, what entries held before
 	running map[*question]context.CancelFunc
 	owned   sync.WaitGroup // the questions under way
 	closed  bool
@@ -29,8 +32,11 @@ type kept struct {
 type keptEntry struct {
 	entry Entry
 	until time.Time
+	stale bool        // Forget was called: only good for being the one before
 	end   *time.Timer // takes it out of memory, also when nobody asks again
 }
+
+func (e *keptEntry) valid(now time.Time) bool { return e != nil && now.Before(e.until) }
 
 // question is one Get that several callers wait for.
 type question struct {
@@ -42,7 +48,7 @@ type question struct {
 func newKept(store asked, c Config, o Options) *kept {
 	return &kept{
 		asked: store, timeout: cmp.Or(c.Timeout, defaultTimeout), refresh: cmp.Or(c.Refresh, defaultRefresh), now: o.Now, check: c.CheckName,
-		flights: map[string]*question{}, entries: map[string]*keptEntry{}, running: map[*question]context.CancelFunc{},
+		flights: map[string]*question{}, entries: map[string]*keptEntry{}, before: map[string]*keptEntry{}, running: map[*question]context.CancelFunc{},
 	}
 }
 
@@ -54,7 +60,7 @@ func (k *kept) Get(ctx context.Context, name string) (Entry, error) {
 		return Entry{}, err
 	}
 	k.mu.Lock()
-	if held := k.entries[name]; held != nil && k.now().Before(held.until) {
+	if held := k.entries[name]; held.valid(k.now()) && !held.stale {
 		k.mu.Unlock()
 		return held.entry, nil
 	}
@@ -97,38 +103,62 @@ func (k *kept) ask(ctx context.Context, name string) *question {
 
 // keep remembers an entry. The mu is held.
 func (k *kept) keep(name string, e Entry) {
+	if old := k.entries[name]; old.valid(k.now()) && !old.entry.Secret.Equal(e.Secret) {
+		k.drop(k.before, name)
+		k.before[name] = old
+	} else {
+		k.drop(k.entries, name)
+	}
+	delete(k.entries, name)
+	if before := k.before[name]; before != nil && before.entry.Secret.Equal(e.Secret) {
+		k.drop(k.before, name)
+	}
 	life := k.refresh
 	if e.Lease > 0 {
 		life = min(life, e.Lease)
 	}
-	k.drop(name)
-	if k.closed || life <= 0 {
+	if k.closed {
 		return
 	}
 	held := &keptEntry{entry: e, until: k.now().Add(life)}
-	held.end = time.AfterFunc(life, func() {
-		k.mu.Lock()
-		defer k.mu.Unlock()
-		if k.entries[name] == held {
-			delete(k.entries, name)
-		}
-	})
+	held.end = time.AfterFunc(life, func() { k.expire(name, held) })
 	k.entries[name] = held
 }
 
-// drop forgets an entry. The mu is held.
-func (k *kept) drop(name string) {
-	if held := k.entries[name]; held != nil {
+func (k *kept) expire(name string, held *keptEntry) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, where := range []map[string]*keptEntry{k.entries, k.before} {
+		if where[name] == held {
+			delete(where, name)
+		}
+	}
+}
+
+// drop takes an entry out of memory. The mu is held.
+func (k *kept) drop(from map[string]*keptEntry, name string) {
+	if held := from[name]; held != nil {
 		held.end.Stop()
-		delete(k.entries, name)
+		delete(from, name)
 	}
 }
 
 func (k *kept) Forget(name string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.drop(name)
+	if held := k.entries[name]; held != nil {
+		held.stale = true
+	}
 	delete(k.flights, name)
+}
+
+func (k *kept) Previous(name string) (Entry, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if held := k.before[name]; held.valid(k.now()) {
+		return held.entry, true
+	}
+	return Entry{}, false
 }
 
 func (k *kept) Put(ctx context.Context, name string, e Entry) error {
@@ -164,8 +194,10 @@ func (k *kept) within(ctx context.Context, do func(context.Context) error) error
 func (k *kept) Close() error {
 	k.mu.Lock()
 	k.closed = true
-	for name := range k.entries {
-		k.drop(name)
+	for _, where := range []map[string]*keptEntry{k.entries, k.before} {
+		for name := range where {
+			k.drop(where, name)
+		}
 	}
 	for _, cancel := range k.running {
 		cancel()

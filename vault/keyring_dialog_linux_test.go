@@ -1,11 +1,6 @@
 package vault
 
 import (
-	"encoding/binary"
-	"io"
-	"net"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/godbus/dbus/v5"
@@ -38,24 +33,3 @@ func (p prompter) BeginPrompting(dbus.ObjectPath) *dbus.Error {
 }
 
 func (prompter) StopPrompting(dbus.ObjectPath) *dbus.Error { return nil }
-
-// unlockKeyring does what the login screen's PAM module does: it gives the
-// running daemon the password over its control socket (operation 1, unlock).
-func unlockKeyring(t *testing.T) {
-	t.Helper()
-	conn, err := net.Dial("unix", filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "keyring", "control"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	message := []byte{0} // carries the credentials
-	message = binary.BigEndian.AppendUint32(message, uint32(12+len(keyringPassword)))
-	message = binary.BigEndian.AppendUint32(message, 1)
-	message = binary.BigEndian.AppendUint32(message, uint32(len(keyringPassword)))
-	message = append(message, keyringPassword...)
-	var answer [8]byte
-	_, err = conn.Write(message)
-	if _, readErr := io.ReadFull(conn, answer[:]); err != nil || readErr != nil || binary.BigEndian.Uint32(answer[4:]) != 0 {
-		t.Fatalf("unlock: %v, %v, answer %x", err, readErr, answer)
-	}
-}

@@ -4,88 +4,30 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
+
+	"keytender/installer/testbed/session"
 
 	"github.com/godbus/dbus/v5"
 )
 
-const keyringPassword = "the-login-password"
-
-// busConfig is a session bus that starts no service by itself, so that a test
-// meets what it started and nothing that the machine has installed.
-const busConfig = `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
- "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig><type>session</type><listen>unix:tmpdir=/tmp</listen><auth>EXTERNAL</auth>
-<policy context="default"><allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/><allow own="*"/></policy>
-</busconfig>`
-
-// inSession runs test in a process of its own, in a fresh session with a bus.
-func inSession(t *testing.T, test func(*testing.T)) {
-	t.Helper()
-	const variable = "KEYTENDER_TEST_SESSION"
-	if os.Getenv(variable) == t.Name() {
-		test(t)
-		return
-	}
-	config := filepath.Join(t.TempDir(), "bus.conf")
-	if err := os.WriteFile(config, []byte(busConfig), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(need(t, "dbus-run-session", "dbus-daemon"), "--config-file="+config, "--",
-		os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=60s")
-	cmd.Env = append(os.Environ(), variable+"="+t.Name(),
-		"HOME="+t.TempDir(), "XDG_RUNTIME_DIR="+t.TempDir(), "XDG_DATA_HOME=", "XDG_CACHE_HOME=", "XDG_CONFIG_HOME=", "DISPLAY=", "WAYLAND_DISPLAY=")
-	out, err := cmd.CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
-		t.Errorf("in its session: %v\n%s", err, out)
-	}
-}
-
-func need(t *testing.T, program, debianPackage string) string {
-	t.Helper()
-	path, err := exec.LookPath(program)
-	if err != nil {
-		t.Fatalf("%s is missing: install the Debian package %s (apt-get install --no-install-recommends %[2]s)", program, debianPackage)
-	}
-	return path
-}
-
-// startKeyring starts a real gnome-keyring and waits until it answers.
+// startKeyring starts a real gnome-keyring and waits until st reaches it.
 func startKeyring(t *testing.T, st blobs, unlock bool) (stop func()) {
 	t.Helper()
-	args := []string{"--foreground", "--components=secrets"}
-	if unlock {
-		args = append(args, "--unlock")
-	}
-	cmd := exec.Command(need(t, "gnome-keyring-daemon", "gnome-keyring"), args...)
-	cmd.Stdin = strings.NewReader(keyringPassword)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	stop = func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	}
-	t.Cleanup(stop)
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	return session.StartKeyring(t, unlock, func() error {
 		err := st.Check(t.Context())
-		if err == nil || !unlock && errors.Is(err, ErrLocked) {
-			return stop
+		if !unlock && errors.Is(err, ErrLocked) {
+			return nil
 		}
-		if time.Now().After(end) {
-			t.Fatalf("gnome-keyring does not answer: %v", err)
-		}
-	}
+		return err
+	})
 }
 
 func TestKeyringUnlocked(t *testing.T) {
-	inSession(t, func(t *testing.T) {
+	session.Run(t, func(t *testing.T) {
 		o := Options{Dir: t.TempDir()}
 		st := mustOpen(t, Config{URL: "keyring:"}, o)
 		startKeyring(t, st, true)
@@ -116,7 +58,7 @@ func sealedWithKeyring(t *testing.T, o Options) {
 }
 
 func TestKeyringSurvivesRestart(t *testing.T) {
-	inSession(t, func(t *testing.T) {
+	session.Run(t, func(t *testing.T) {
 		st := mustOpen(t, Config{URL: "keyring:"}, Options{Dir: t.TempDir()})
 		stop := startKeyring(t, st, true)
 		put(t, st, "a", canary)
@@ -129,7 +71,7 @@ func TestKeyringSurvivesRestart(t *testing.T) {
 }
 
 func TestKeyringLocked(t *testing.T) {
-	inSession(t, func(t *testing.T) {
+	session.Run(t, func(t *testing.T) {
 		st := mustOpen(t, Config{URL: "keyring:", Timeout: 2 * time.Second}, Options{})
 		stop := startKeyring(t, st, true) // makes the login collection
 		put(t, st, "a", canary)
@@ -157,7 +99,7 @@ func TestKeyringLocked(t *testing.T) {
 		if len(shown) != 1 {
 			t.Errorf("%d dialogs, want 1", len(shown))
 		}
-		unlockKeyring(t)
+		session.UnlockKeyring(t)
 		eventually(t, func() bool { return st.Check(t.Context()) == nil })
 		want(t, st, "a", canary) // and no late Put
 	})
@@ -165,7 +107,7 @@ func TestKeyringLocked(t *testing.T) {
 
 // A service that is replaced while its dialog is open must not leave the store hanging.
 func TestKeyringReplacedWhileLocked(t *testing.T) {
-	inSession(t, func(t *testing.T) {
+	session.Run(t, func(t *testing.T) {
 		st := mustOpen(t, Config{URL: "keyring:", Timeout: 2 * time.Second}, Options{})
 		stop := startKeyring(t, st, true)
 		put(t, st, "a", canary)
@@ -190,13 +132,13 @@ func eventually(t *testing.T, done func() bool) {
 }
 
 func TestKeyringServiceAbsent(t *testing.T) {
-	inSession(t, func(t *testing.T) {
+	session.Run(t, func(t *testing.T) {
 		unavailable(t, mustOpen(t, Config{URL: "keyring:"}, Options{Dir: t.TempDir()}), "no Secret Service runs in this session", "gnome-keyring")
 	})
 }
 
 func TestKeyringServiceHangs(t *testing.T) {
-	inSession(t, func(t *testing.T) {
+	session.Run(t, func(t *testing.T) {
 		conn, err := dbus.ConnectSessionBus()
 		if err != nil {
 			t.Fatal(err)

@@ -4,7 +4,5 @@ import "errors"
 
 func openHashiCorp(Config, Options) (asked, error) { return nil, errors.New("open hashicorp: not yet") }
 func openAzure(Config, Options) (asked, error)     { return nil, errors.New("open azure: not yet") }
-func openCCP(Config, Options) (asked, error)       { return nil, errors.New("open cyberark-ccp: not yet") }
-func openConjur(Config, Options) (asked, error)    { return nil, errors.New("open conjur: not yet") }
 
 func checkAzureName(name string) error { return checkSharedName(name) }

@@ -6,13 +6,14 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"keytender/installer/testbed/alone"
+	"keytender/installer/testbed/disk"
 )
 
 func TestKeyFilesThatAreRefused(t *testing.T) {
@@ -71,13 +72,12 @@ func (ownedFile) IsDir() bool        { return false }
 func (o ownedFile) Sys() any         { return &syscall.Stat_t{Uid: uint32(o)} }
 
 // On a full disk: the kernel takes the first bytes and refuses the rest.
-func TestPutOnAFullDiskKeepsTheOld(t *testing.T) {
-	if !inProcessOfItsOwn(t) {
-		return
-	}
+func TestPutOnAFullDiskKeepsTheOld(t *testing.T) { alone.Run(t, onFullDisk) }
+
+func onFullDisk(t *testing.T) {
 	st, dir := sealedStore(t)
 	put(t, st, "a", canary)
-	limitFileSize(t, 4096, func() {
+	disk.Limit(t, 4096, func() {
 		err := st.Put(t.Context(), "a", NewSecret(strings.Repeat("x", 100_000)))
 		wantError(t, err, ErrUnavailable, "store a", "file too large")
 	})
@@ -85,7 +85,7 @@ func TestPutOnAFullDiskKeepsTheOld(t *testing.T) {
 	if files, err := os.ReadDir(dir); err != nil || len(files) != 1 {
 		t.Errorf("directory holds %v, %v", files, err)
 	}
-	limitFileSize(t, 64, func() {
+	disk.Limit(t, 64, func() {
 		key := filepath.Join(t.TempDir(), "key")
 		if err := InitSealed(key); !errors.Is(err, syscall.EFBIG) {
 			t.Errorf("InitSealed: %v", err)
@@ -94,39 +94,4 @@ func TestPutOnAFullDiskKeepsTheOld(t *testing.T) {
 			t.Errorf("half a key is left: %v", err)
 		}
 	})
-}
-
-// inProcessOfItsOwn tells whether this is a process for the test alone, whose
-// limits are its own, and runs the test in one if it is not: here the test
-// runner writes files too, at times of its own.
-func inProcessOfItsOwn(t *testing.T) bool {
-	t.Helper()
-	const variable = "KEYTENDER_TEST_ALONE"
-	if os.Getenv(variable) == t.Name() {
-		return true
-	}
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
-	cmd.Env = append(os.Environ(), variable+"="+t.Name())
-	out, err := cmd.CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
-		t.Errorf("%v\n%s", err, out)
-	}
-	return false
-}
-
-func limitFileSize(t *testing.T, size uint64, during func()) {
-	t.Helper()
-	signal.Ignore(syscall.SIGXFSZ)
-	defer signal.Reset(syscall.SIGXFSZ)
-	var old syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &old); err != nil {
-		t.Fatal(err)
-	}
-	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: size, Max: old.Max}); err != nil {
-		t.Fatal(err)
-	}
-	during()
-	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &old); err != nil {
-		t.Fatal(err)
-	}
 }

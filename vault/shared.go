@@ -145,7 +145,8 @@ func (l link) unanswered(ctx context.Context, op string, err error) error {
 		return fmt.Errorf("%s: %s: %w", l, op, context.Canceled)
 	}
 	why, todo := egress.Explain(err)
-	if ctx.Err() != nil {
+	// A context is told that its time is over by a goroutine, which can be late.
+	if end, limited := ctx.Deadline(); limited && !time.Now().Before(end) {
 		why, todo = l.at.host+" did not answer within "+l.timeout.String(), "try again; if it stays, look at the vault and the network between"
 	}
 	return &Error{Store: l.String(), Op: op, Kind: ErrUnavailable, Why: why, Todo: todo}

@@ -41,9 +41,12 @@ type Store interface {
 	// Check reports whether the store answers and can be opened. It changes
 	// nothing, and asks no person for anything.
 	Check(ctx context.Context) error
-	// Forget drops what is kept in memory of an entry, so that the next Get
-	// asks the store itself.
+	// Forget has the next Get ask the store itself, whatever is kept in memory
+	// of the entry.
 	Forget(name string)
+	// Previous returns the entry as it was before the store last told another
+	// secret, while that may still be kept in memory.
+	Previous(name string) (Entry, bool)
 	// Close ends the store's login and whatever runs for it. No other method
 	// may be called afterwards.
 	Close() error
@@ -65,6 +68,8 @@ var (
 	ErrLogin = errors.New("the store refused the login")
 	// ErrDenied: the store let the agent in, and not do this.
 	ErrDenied = errors.New("the store does not allow it")
+	// ErrBusy: the store answered that the entry is being changed just now.
+	ErrBusy = errors.New("the entry is being changed")
 	// ErrReadOnly: the store takes no changes.
 	ErrReadOnly = errors.New("the store is read-only")
 	// ErrNoKey: the key that opens the store is missing or was refused.
@@ -173,6 +178,8 @@ func (c Config) CheckName(name string) error {
 	switch {
 	case scheme == "azure":
 		return checkAzureName(name)
+	case scheme == "cyberark-ccp":
+		return checkCCPName(name)
 	case isShared(scheme):
 		return checkSharedName(name)
 	}

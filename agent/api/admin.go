@@ -38,7 +38,31 @@ func (a *Admin) dial() *door {
 // fails leaves nothing behind.
 func (a *Admin) Pair(ctx context.Context, p Pairing, step func(Step)) (PairResult, error) {
 	var result PairResult
-	err := a.dial().events(ctx, "/v1/admin/pairings", p, func(name string, data []byte) error {
+	err := a.steps(ctx, "/v1/admin/pairings", p, step, &result)
+	return result, err
+}
+
+// Migrate moves the secret of a paired profile to another store that
+// config.yaml names, and calls step after each step that is done.
+func (a *Admin) Migrate(ctx context.Context, profile string, m Migration, step func(Step)) (Moved, error) {
+	var moved Moved
+	err := a.steps(ctx, "/v1/admin/migrate/"+url.PathEscape(profile), m, step, &moved)
+	return moved, err
+}
+
+// Rotate gives a profile a new secret for the same client id, and calls step
+// after each step that is done. After an error whose hint says so, the same call
+// goes on where it stopped.
+func (a *Admin) Rotate(ctx context.Context, profile string, r Rotation, step func(Step)) (Rotated, error) {
+	var rotated Rotated
+	err := a.steps(ctx, "/v1/admin/rotate/"+url.PathEscape(profile), r, step, &rotated)
+	return rotated, err
+}
+
+// steps sends a request that is answered by events: each "step", then "done",
+// which is decoded into result, or "error".
+func (a *Admin) steps(ctx context.Context, path string, body any, step func(Step), result any) error {
+	return a.dial().events(ctx, path, body, func(name string, data []byte) error {
 		switch name {
 		case "step":
 			var s Step
@@ -56,14 +80,13 @@ func (a *Admin) Pair(ctx context.Context, p Pairing, step func(Step)) (PairResul
 			}
 			return failed
 		case "done":
-			if err := json.Unmarshal(data, &result); err != nil {
+			if err := json.Unmarshal(data, result); err != nil {
 				return err
 			}
 			return errLastEvent
 		}
 		return nil
 	})
-	return result, err
 }
 
 // Unpair forgets a paired profile, its tokens and its secret.

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -47,6 +48,13 @@ func newDoor(socket string, keep bool) *door {
 // connect connects to a socket that only root, this user or the machine's
 // agent can be behind; else nothing is sent.
 func connect(ctx context.Context, socket string) (net.Conn, error) {
+	if socket == "" {
+		return nil, &Error{
+			Code:        Unavailable,
+			Description: "its socket cannot be looked for: this user has neither a runtime directory nor a home",
+			Hint:        "name the socket with --socket or KEYTENDER_SOCKET, or set HOME",
+		}
+	}
 	if err := trusted(socket); err != nil {
 		return nil, err
 	}
@@ -205,7 +213,11 @@ func startHint(socket string) string {
 	if socket == MachineSocket || socket == MachineAdminSocket {
 		return `start the agent with "systemctl start keytender"`
 	}
-	return `start the agent with "keytender run" in a terminal, or with "keytender service start --user" where it is installed`
+	hint := `start the agent with "keytender run" in a terminal, or with "keytender service start --user" where it is installed`
+	if dir := passedOver(); dir != "" && filepath.Dir(socket) == UserRuntimeDir() {
+		hint += "; XDG_RUNTIME_DIR says " + dir + ", which is not there or not this user's, and was passed over"
+	}
+	return hint
 }
 
 // broken tells that what answered does not speak as an agent does.

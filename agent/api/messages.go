@@ -56,6 +56,7 @@ type Profile struct {
 	RenewsAt       *time.Time `json:"renews_at"`        // when it is renewed, if in use
 	PersonNeededAt *time.Time `json:"person_needed_at"` // never, for a machine's own credentials
 	SecretAgeDays  *int       `json:"secret_age_days"`
+	SecretPrevious bool       `json:"secret_previous,omitempty"` // the store's newest secret is refused; the one before is used
 	Deprecated     string     `json:"deprecated"`
 	LastError      *Error     `json:"last_error"`
 
@@ -144,6 +145,43 @@ type PairResult struct {
 // SecretChange is the body of PUT /v1/admin/secrets/{name}.
 type SecretChange struct {
 	Secret string `json:"secret"`
+}
+
+// Migration is the body of POST /v1/admin/migrate/{name}.
+type Migration struct {
+	Store string `json:"store"`           // a name of config.yaml
+	Entry string `json:"entry,omitempty"` // in a shared store; empty: the profile's name
+}
+
+// Moved tells what a migration came to.
+type Moved struct {
+	Changed bool     `json:"changed"` // false: the secret rests there already
+	Profile Profile  `json:"profile"`
+	Left    []string `json:"left,omitempty"` // what still holds the secret, and why
+}
+
+// Rotation is the body of POST /v1/admin/rotate/{name}.
+type Rotation struct {
+	With    string `json:"with"`               // the profile whose token may administer the secrets
+	Old     string `json:"old,omitempty"`      // id of the secret in use; empty: found out where it can be
+	KeepOld bool   `json:"keep_old,omitempty"` // the old secret stays valid
+}
+
+// Rotated tells what a rotation came to.
+type Rotated struct {
+	Changed  bool         `json:"changed"`
+	Profile  Profile      `json:"profile"`
+	Made     string       `json:"made"`              // id of the new secret
+	Secrets  []SecretInfo `json:"secrets,omitempty"` // those that there are now, where the server tells
+	Warnings []string     `json:"warnings,omitempty"`
+}
+
+// SecretInfo is what a server tells of a secret, which is never the secret.
+type SecretInfo struct {
+	ID        string     `json:"id"`
+	AgeDays   *int       `json:"age_days"`
+	ExpiresAt *time.Time `json:"expires_at"`
+	InUse     bool       `json:"in_use"`
 }
 
 // Reloaded tells what a reload of config.yaml came to.

@@ -1,8 +1,10 @@
 package api_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"keytender/agent/api"
@@ -49,9 +51,42 @@ func TestDirectoriesOfAUser(t *testing.T) {
 		t.Error(got)
 	}
 	t.Setenv("XDG_STATE_HOME", "/state")
-	t.Setenv("XDG_RUNTIME_DIR", "/run/user/7")
-	if a, b := api.UserStateDir(), api.UserRuntimeDir(); a != "/state/keytender" || b != "/run/user/7/keytender" {
+	run := t.TempDir()
+	t.Setenv("XDG_RUNTIME_DIR", run)
+	if a, b := api.UserStateDir(), api.UserRuntimeDir(); a != "/state/keytender" || b != filepath.Join(run, "keytender") {
 		t.Error(a, b)
+	}
+}
+
+// TestUserWithoutAHome: a path that depends on where the program happens to be
+// started leads nowhere, or to somebody else's socket.
+func TestUserWithoutAHome(t *testing.T) {
+	for _, home := range []string{"", "relative"} {
+		for _, name := range []string{"XDG_RUNTIME_DIR", "XDG_STATE_HOME", "KEYTENDER_SOCKET"} {
+			t.Setenv(name, "")
+		}
+		t.Setenv("HOME", home)
+		if got := api.UserStateDir(); got != "" {
+			t.Errorf("HOME=%s: state in %s", home, got)
+		}
+		socket := api.FindSocket("")
+		for _, path := range []string{socket, api.AdminSocketFor(socket), api.UserRuntimeDir()} {
+			if path != "" && !filepath.IsAbs(path) {
+				t.Errorf("HOME=%s: %s", home, path)
+			}
+		}
+		if socket != "" {
+			continue // the system made this user a runtime directory
+		}
+		client, admin := new(api.Client), new(api.Admin)
+		_, asked := client.Status(t.Context())
+		_, administered := admin.Status(t.Context())
+		for _, err := range []error{asked, administered} {
+			e, ok := errors.AsType[*api.Error](err)
+			if !ok || e.Code != api.Unavailable || !strings.Contains(e.Description, "nor a home") || !strings.Contains(e.Hint, "--socket or KEYTENDER_SOCKET") {
+				t.Errorf("HOME=%s: %v", home, err)
+			}
+		}
 	}
 }
 

@@ -124,6 +124,9 @@ func (w way) refusal(what string, info fs.FileInfo) error {
 	}
 }
 
+// ownedByUser tells whether what info is of belongs to this OS user.
+func ownedByUser(info fs.FileInfo) bool { return statOf(info).Uid == uint32(os.Getuid()) }
+
 func statOf(info fs.FileInfo) *syscall.Stat_t { return info.Sys().(*syscall.Stat_t) }
 
 // ofMachine tells whether a socket is machine mode's, whose agent runs as an

@@ -15,7 +15,8 @@ import (
 // worked out: a secret in the request is not looked at. The others spoil the
 // answer that would have been given.
 type Fault struct {
-	Times int // how many requests it lasts; 0: until Heal
+	Times  int    // how many requests it lasts; 0: until Heal
+	Method string // of the requests that meet it; "": any
 
 	Delay      time.Duration // before the answer begins
 	Status     int           // in place of the answer, with no body unless one is named below
@@ -28,7 +29,7 @@ type Fault struct {
 	Date time.Duration               // puts the Date header alone off; SetSkew moves the whole clock
 	Size int64                       // the body is padded with spaces to so many bytes
 	Slow time.Duration               // pause before each byte of the body
-	Cut  bool                        // half of the body, then the connection is cut
+	Cut  bool                        // half of the body, or of an empty one not even the header, then the connection is cut
 }
 
 // Set returns an Edit that gives the answer's key another value.
@@ -67,13 +68,13 @@ func (s *Server) Heal() {
 }
 
 // arrive counts a request and picks the fault that it meets.
-func (s *Server) arrive(path string) (Fault, bool) {
+func (s *Server) arrive(method, path string) (Fault, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.requests[path]++
 	for i := len(s.faults) - 1; i >= 0; i-- {
 		f := &s.faults[i]
-		if f.left != 0 && strings.Contains(path, f.path) {
+		if f.left != 0 && strings.Contains(path, f.path) && (f.Method == "" || f.Method == method) {
 			if f.left > 0 {
 				f.left--
 			}
@@ -86,7 +87,7 @@ func (s *Server) arrive(path string) (Fault, bool) {
 // disturbed puts the clock and the faults before next.
 func (s *Server) disturbed(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		f, faulty := s.arrive(r.URL.Path)
+		f, faulty := s.arrive(r.Method, r.URL.Path)
 		w.Header().Set("Date", s.now().Add(f.Date).UTC().Format(http.TimeFormat))
 		if !faulty {
 			next.ServeHTTP(w, r)
@@ -134,6 +135,9 @@ func (s *Server) send(w http.ResponseWriter, f Fault, a *answer) {
 		w.Header()[key] = values
 	}
 	body := a.body.Bytes()
+	if f.Cut && len(body) == 0 {
+		panic(http.ErrAbortHandler) // a header alone can be a whole answer
+	}
 	out := http.NewResponseController(w)
 	w.WriteHeader(a.status)
 	if f.Cut {

@@ -22,7 +22,7 @@ func (s *Server) discovery(w http.ResponseWriter, r *http.Request) {
 		"grant_types_supported":                 []string{"client_credentials"},
 		"response_types_supported":              []string{"token"},
 		"subject_types_supported":               []string{"public"},
-		"scopes_supported":                      []string{machineScope, "OR.Default", "OR.Folders", "OR.Jobs", "OR.Machines", "OR.Queues", "OR.Users"},
+		"scopes_supported":                      []string{machineScope, "OR.Default", "OR.Folders", "OR.Jobs", "OR.Machines", "OR.Queues", "OR.Users", "PM.OAuthApp"},
 		"id_token_signing_alg_values_supported": []string{"ES256"},
 		"token_endpoint_auth_methods_supported": []string{"client_secret_post", "client_secret_basic"},
 	})
@@ -79,7 +79,7 @@ func (s *Server) issue(c *client, scopes []string) map[string]any {
 	return map[string]any{
 		"access_token": s.keys.sign(claims{
 			Issuer: s.Identity, Audience: []string{"UiPath.Orchestrator"}, Subject: c.id, ClientID: c.id,
-			Partition: s.partition, Scope: scopes, ID: newGUID(),
+			Partition: s.Partition, Scope: scopes, ID: newGUID(),
 			NotBefore: now.Unix(), IssuedAt: now.Unix(), Expires: now.Add(lifetime).Unix(),
 		}),
 		"expires_in": int64(lifetime.Seconds()),

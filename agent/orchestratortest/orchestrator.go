@@ -2,9 +2,7 @@ package orchestratortest
 
 import (
 	"net/http"
-	"strconv"
 	"strings"
-	"time"
 )
 
 // routes is the whole server: Identity's part, then Orchestrator's.
@@ -13,6 +11,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET "+discoveryPath, s.discovery)
 	mux.HandleFunc("GET "+jwksPath, s.jwks)
 	mux.HandleFunc("POST "+tokenPath, s.token)
+	s.administration(mux)
 
 	orch := "/" + s.Org + "/" + s.Tenant + "/orchestrator_"
 	mux.HandleFunc("GET /orchestrator_/api/status/version", s.version)
@@ -34,10 +33,8 @@ type handler func(w http.ResponseWriter, r *http.Request, c claims)
 // has the scope. A machine's token may read folders and nothing else here.
 func (s *Server) with(scope string, next handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-		c, ok := s.keys.verify(token)
-		now := s.now().Unix()
-		if !ok || !strings.EqualFold(scheme, "Bearer") || c.Issuer != s.Identity || now >= c.Expires || now < c.NotBefore {
+		c, ok := s.bearer(r)
+		if !ok {
 			fail(w, http.StatusUnauthorized, 0, "You are not authenticated! Error code: 0")
 			return
 		}
@@ -48,6 +45,15 @@ func (s *Server) with(scope string, next handler) http.HandlerFunc {
 		}
 		next(w, r, c)
 	}
+}
+
+// bearer reads a request's token; false if there is none, or it is not ours, or
+// its time has not come or has passed.
+func (s *Server) bearer(r *http.Request) (claims, bool) {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	c, ok := s.keys.verify(token)
+	now := s.now().Unix()
+	return c, ok && strings.EqualFold(scheme, "Bearer") && c.Issuer == s.Identity && now < c.Expires && now >= c.NotBefore
 }
 
 func (s *Server) version(w http.ResponseWriter, r *http.Request) {
@@ -68,46 +74,6 @@ func (s *Server) folders(w http.ResponseWriter, r *http.Request, _ claims) {
 
 func (s *Server) currentUser(w http.ResponseWriter, r *http.Request, c claims) {
 	reply(w, http.StatusOK, map[string]any{"UserName": c.ClientID, "TenancyName": s.Tenant, "Id": 1})
-}
-
-// secretRecord is a client secret as the administration answers it; the secret
-// itself is there only in the answer to the POST that made it.
-type secretRecord struct {
-	ID      int64     `json:"id"`
-	Secret  *string   `json:"secret"`
-	Created time.Time `json:"creationTime"`
-}
-
-func (s *Server) listSecrets(w http.ResponseWriter, r *http.Request, _ claims) {
-	secrets, ok := s.secretsOf(r.PathValue("key"))
-	if !ok {
-		fail(w, http.StatusNotFound, 1002, "Machine does not exist.")
-		return
-	}
-	list := make([]secretRecord, 0, len(secrets))
-	for _, k := range secrets {
-		list = append(list, secretRecord{ID: k.id, Created: k.created.UTC()})
-	}
-	reply(w, http.StatusOK, list)
-}
-
-func (s *Server) makeSecret(w http.ResponseWriter, r *http.Request, _ claims) {
-	key := r.PathValue("key")
-	if _, ok := s.secretsOf(key); !ok {
-		fail(w, http.StatusNotFound, 1002, "Machine does not exist.")
-		return
-	}
-	made := s.AddSecret(key, "")
-	reply(w, http.StatusCreated, secretRecord{ID: made.SecretID, Secret: &made.Secret, Created: s.now().UTC()})
-}
-
-func (s *Server) deleteSecret(w http.ResponseWriter, r *http.Request, _ claims) {
-	id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
-	if err != nil || !s.RemoveSecret(id) {
-		fail(w, http.StatusNotFound, 1002, "Client secret does not exist.")
-		return
-	}
-	w.WriteHeader(http.StatusNoContent)
 }
 
 // fail answers in Orchestrator's shape.

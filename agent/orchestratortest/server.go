@@ -19,6 +19,9 @@ type Options struct {
 	TLS         bool          // https with a certificate of a CA of its own
 	Lifetime    time.Duration // of access tokens
 	Addr        string        // to listen on; "127.0.0.1:0" if empty
+	// NewOrg makes an organization that is administered at its own level alone,
+	// {Origin}/{org}/identity_: at the host's level it is InvalidPartition.
+	NewOrg bool
 }
 
 // Server is a running Orchestrator and Identity Server. Its methods may be
@@ -28,26 +31,28 @@ type Server struct {
 	Orchestrator string // Orchestrator's base, ending in /orchestrator_
 	Identity     string // Identity's base and issuer, ending in /identity_
 	Org, Tenant  string
+	Partition    string // the organization's GUID, prt_id in its tokens
 
 	CA *x509.CertPool // the authority behind a TLS server, else nil
 	// CAPEM is the same authority as a PEM file's content, else nil.
 	CAPEM []byte
 
-	http    *http.Server
-	served  chan struct{} // closed when the listener has ended
-	closing chan struct{} // closed when Close begins
-	keys    *signer
+	http         *http.Server
+	served       chan struct{} // closed when the listener has ended
+	closing      chan struct{} // closed when Close begins
+	keys         *signer
+	orgLevelOnly bool // see Options.NewOrg
 
-	once      sync.Once
-	mu        sync.Mutex
-	clients   map[string]*client
-	secretID  int64
-	lifetime  time.Duration
-	skew      time.Duration
-	faults    []placedFault
-	requests  map[string]int // by path
-	byClient  map[string]int // token requests by client id
-	partition string         // prt_id, the organization's GUID
+	once     sync.Once
+	mu       sync.Mutex
+	clients  map[string]*client
+	secretID int64
+	late     int // of secrets made from now on: see DelaySecrets
+	lifetime time.Duration
+	skew     time.Duration
+	faults   []placedFault
+	requests map[string]int // by path
+	byClient map[string]int // token requests by client id
 }
 
 // New starts a server. Like httptest.NewServer it panics if it cannot listen.
@@ -55,6 +60,7 @@ type Server struct {
 func New(o Options) *Server {
 	s := &Server{
 		Org: or(o.Org, "acme"), Tenant: or(o.Tenant, "prod"),
+		Partition: newGUID(),
 		served:    make(chan struct{}),
 		closing:   make(chan struct{}),
 		keys:      newSigner(),
@@ -62,7 +68,8 @@ func New(o Options) *Server {
 		lifetime:  o.Lifetime,
 		requests:  make(map[string]int),
 		byClient:  make(map[string]int),
-		partition: newGUID(),
+
+		orgLevelOnly: o.NewOrg,
 	}
 	if s.lifetime == 0 {
 		s.lifetime = time.Hour
@@ -139,8 +146,11 @@ func (s *Server) Requests(part string) int {
 func (s *Server) now() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return time.Now().Add(s.skew)
+	return s.clock()
 }
+
+// clock is now for those who have s.mu.
+func (s *Server) clock() time.Time { return time.Now().Add(s.skew) }
 
 func or(value, otherwise string) string {
 	if value == "" {

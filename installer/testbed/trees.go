@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 )
 
 // Where the sources of the servers stand.
@@ -14,7 +15,9 @@ const (
 )
 
 // All lists every tree.
-func All() []Tree { return []Tree{OIDCProvider(), Glewlwyd(), Fosite(), HashiCorpVault()} }
+func All() []Tree {
+	return []Tree{OIDCProvider(), Glewlwyd(), Fosite(), HashiCorpVault(), ConjurClient(), Debian()}
+}
 
 // OIDCProvider is oidc-provider and the Node that runs it, both from npm's lock
 // file: Debian 12's own Node is too old for it. The tree has node_modules.
@@ -67,6 +70,21 @@ func program(name, what, folder string, others ...string) Tree {
 	}
 }
 
+// ConjurClient is CyberArk's own Go client for Conjur in a module of its own in
+// vaulttest, built. The tree has the program conjurclient.
+func ConjurClient() Tree {
+	const source = "vault/vaulttest/conjurclient/"
+	return Tree{
+		Name:   "conjurclient",
+		What:   "CyberArk's Go client for Conjur as Go modules, 11 MB",
+		inputs: []string{source + "go.mod", source + "go.sum", source + "main.go"},
+		made:   runtime.Version(),
+		make: func(ctx context.Context, root, dir string) error {
+			return run(ctx, filepath.Join(root, source), "go", "build", "-trimpath", "-o", filepath.Join(dir, "conjurclient"), ".")
+		},
+	}
+}
+
 // Glewlwyd is Debian's glewlwyd with whatever libraries this machine lacks,
 // unpacked and not installed: the package's own scripts would add a user, a log
 // and a service that starts at each boot. The tree has usr/bin/glewlwyd.
@@ -97,6 +115,38 @@ func Glewlwyd() Tree {
 				}
 			}
 			return os.RemoveAll(archives)
+		},
+	}
+}
+
+// debianScript makes the archive of Debian's tree from the archives that this
+// machine's own packages come from. Only root can; the archive is anybody's.
+const debianScript = `set -e
+. /etc/os-release
+apt-get indextargets --format 'deb $(SITE) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' "Origin: ${NAME%% *}" >sources.list
+[ "$(id -u)" = 0 ] || sudo=sudo
+$sudo mmdebstrap --quiet --variant=minbase --include="$1" --dpkgopt='path-exclude=/usr/share/doc/*' \
+	--dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
+	--customize-hook='rm "$1/etc/hostname" "$1/etc/resolv.conf"' \
+	"$VERSION_CODENAME" root.tar sources.list
+`
+
+// Debian is a small Debian of this machine's version, with systemd, a bus and
+// sessions of users, for package booted. The tree has root.tar, and root, an
+// empty directory to mount on.
+func Debian() Tree {
+	packages := []string{"systemd-sysv", "dbus", "dbus-user-session", "libpam-systemd"}
+	return Tree{
+		Name:   "debian",
+		What:   "a small Debian with systemd, to be booted in a container, 150 MB",
+		Apt:    true,
+		inputs: []string{"/etc/os-release"},
+		made:   strings.Join(packages, ",") + debianScript,
+		make: func(ctx context.Context, _, dir string) error {
+			if err := os.Mkdir(filepath.Join(dir, "root"), 0o755); err != nil {
+				return err
+			}
+			return run(ctx, dir, "sh", "-c", debianScript, "sh", strings.Join(packages, ","))
 		},
 	}
 }

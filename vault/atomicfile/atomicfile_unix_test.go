@@ -6,12 +6,13 @@ import (
 	"errors"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 
+	"keytender/installer/testbed/alone"
+	"keytender/installer/testbed/disk"
 	"keytender/vault/atomicfile"
 )
 
@@ -52,55 +53,20 @@ func TestWhatIsNoFileIsRefused(t *testing.T) {
 // A write that ends half-way, as on a full disk: the limit on file sizes makes
 // the kernel take the first bytes and refuse the rest.
 func TestHalfWrittenLeavesTheOld(t *testing.T) {
-	if !inProcessOfItsOwn(t) {
-		return
-	}
-	dir := t.TempDir()
-	path := filepath.Join(dir, "f")
-	if err := os.WriteFile(path, []byte("old"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	limitFileSize(t, 4096)
-	if err := atomicfile.Write(path, make([]byte, 8192), 0o600); !errors.Is(err, syscall.EFBIG) {
-		t.Errorf("Write: %v, want EFBIG", err)
-	}
-	if got, err := os.ReadFile(path); string(got) != "old" || list(t, dir) != "f" {
-		t.Errorf("file holds %d bytes, %v; directory %s", len(got), err, list(t, dir))
-	}
-}
-
-// inProcessOfItsOwn tells whether this is a process for the test alone, whose
-// limits are its own, and runs the test in one if it is not: here the test
-// runner writes files too, at times of its own.
-func inProcessOfItsOwn(t *testing.T) bool {
-	t.Helper()
-	const variable = "KEYTENDER_TEST_ALONE"
-	if os.Getenv(variable) == t.Name() {
-		return true
-	}
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
-	cmd.Env = append(os.Environ(), variable+"="+t.Name())
-	out, err := cmd.CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
-		t.Errorf("%v\n%s", err, out)
-	}
-	return false
-}
-
-func limitFileSize(t *testing.T, size uint64) {
-	signal.Ignore(syscall.SIGXFSZ)
-	var old syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &old); err != nil {
-		t.Fatal(err)
-	}
-	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: size, Max: old.Max}); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &old); err != nil {
+	alone.Run(t, func(t *testing.T) {
+		dir := t.TempDir()
+		path := filepath.Join(dir, "f")
+		if err := os.WriteFile(path, []byte("old"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		signal.Reset(syscall.SIGXFSZ)
+		disk.Limit(t, 4096, func() {
+			if err := atomicfile.Write(path, make([]byte, 8192), 0o600); !errors.Is(err, syscall.EFBIG) {
+				t.Errorf("Write: %v, want EFBIG", err)
+			}
+		})
+		if got, err := os.ReadFile(path); string(got) != "old" || list(t, dir) != "f" {
+			t.Errorf("file holds %d bytes, %v; directory %s", len(got), err, list(t, dir))
+		}
 	})
 }
 

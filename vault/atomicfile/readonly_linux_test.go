@@ -3,51 +3,35 @@ package atomicfile_test
 import (
 	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
 
+	"keytender/installer/testbed/disk"
 	"keytender/vault/atomicfile"
 )
 
-// Root may write where the mode forbids it, so root's directory is a read-only
-// file system, mounted in a namespace that ends with the process.
+// Root may write where the mode forbids it, so root, as which disk.Run runs the
+// test, has a directory on a disk that is read-only.
 func TestReadOnlyDirectory(t *testing.T) {
-	const variable = "KEYTENDER_TEST_READONLY"
-	if dir := os.Getenv(variable); dir != "" {
-		mountReadOnly(t, dir)
-		refusesToWrite(t, dir)
-		return
-	}
-	dir := t.TempDir()
 	if os.Geteuid() != 0 {
+		dir := t.TempDir()
 		if err := errors.Join(os.WriteFile(filepath.Join(dir, "f"), []byte("old"), 0o600), os.Chmod(dir, 0o500)); err != nil {
 			t.Fatal(err)
 		}
 		defer os.Chmod(dir, 0o700)
 		refusesToWrite(t, dir)
-		return
 	}
-	inside := exec.Command(os.Args[0], "-test.run=^TestReadOnlyDirectory$", "-test.v")
-	inside.Env = append(os.Environ(), variable+"="+dir)
-	inside.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
-	if out, err := inside.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-}
-
-func mountReadOnly(t *testing.T, dir string) {
-	if err := syscall.Mount("none", dir, "tmpfs", 0, "size=64k"); err != nil {
-		t.Fatalf("mount: %v", err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "f"), []byte("old"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	fills(t, dir)
-	if err := syscall.Mount("none", dir, "", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
-		t.Fatalf("remount: %v", err)
-	}
+	disk.Run(t, func(t *testing.T) {
+		dir := t.TempDir()
+		disk.Tiny(t, dir, "64k")
+		if err := os.WriteFile(filepath.Join(dir, "f"), []byte("old"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		fills(t, dir)
+		disk.ReadOnly(t, dir)
+		refusesToWrite(t, dir)
+	})
 }
 
 // fills writes more than the 64 KiB that the file system has.

@@ -4,7 +4,9 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"net"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -29,6 +31,21 @@ func reason(err error) Reason {
 		return WrongUse
 	}
 	return Unverified
+}
+
+// unwelcome tells whether the server ended the handshake because of the client's
+// certificate, or the lack of one: RFC 8446 section 6.2. The alerts have no type
+// of their own, but their texts are fixed.
+func unwelcome(err error) bool {
+	alert, ok := errors.AsType[*net.OpError](err)
+	if !ok || alert.Op != "remote error" {
+		return false
+	}
+	said, _ := strings.CutPrefix(alert.Err.Error(), "tls: ")
+	return slices.Contains([]string{
+		"bad certificate", "unsupported certificate", "revoked certificate", "expired certificate",
+		"unknown certificate", "unknown certificate authority", "access denied", "certificate required",
+	}, said)
 }
 
 // isTLS tells whether the handshake was the reason. crypto/tls has no type for

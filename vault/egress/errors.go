@@ -65,6 +65,14 @@ func (e *HandshakeError) Error() string {
 	return fmt.Sprintf("no secure connection with %s could be made", e.Host)
 }
 
+// ClientCertificateError says that the server did not take the certificate that
+// it was shown, or that it wants one and was shown none.
+type ClientCertificateError struct{ Host string }
+
+func (e *ClientCertificateError) Error() string {
+	return fmt.Sprintf("%s does not accept this client's certificate, or wants one", e.Host)
+}
+
 // TooLargeError says that an answer had more than MaxBody bytes; the rest was
 // not read.
 type TooLargeError struct{ Host string }

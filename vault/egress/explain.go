@@ -56,6 +56,9 @@ func secure(err error, _ string) (what, todo string) {
 	if e, ok := errors.AsType[*HandshakeError](err); ok {
 		return e.Error(), "check that the port speaks https, TLS 1.2 or later"
 	}
+	if e, ok := errors.AsType[*ClientCertificateError](err); ok {
+		return e.Error(), "check the certificate of the login, and that the server trusts who issued it"
+	}
 	e, ok := errors.AsType[*CertificateError](err)
 	if !ok {
 		return "", ""

@@ -122,6 +122,8 @@ func clean(err error, host string) error {
 		return proxy
 	case untrusted(err):
 		return &CertificateError{Host: host, Reason: reason(err)}
+	case unwelcome(err):
+		return &ClientCertificateError{Host: host}
 	case isTLS(err):
 		return &HandshakeError{Host: host}
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded),

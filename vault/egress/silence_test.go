@@ -178,6 +178,40 @@ func TestNothingOfACertificateInAnError(t *testing.T) {
 	}
 }
 
+// TestServerThatWantsACertificateIsToldApart: a handshake that fails because of
+// the client's certificate is not taken for one with the wrong port.
+func TestServerThatWantsACertificateIsToldApart(t *testing.T) {
+	known, foreign := newAuthority(t), newAuthority(t)
+	trusted := x509.NewCertPool()
+	trusted.AppendCertsFromPEM(known.pem)
+	shown := func(by *authority) *tls.Certificate {
+		c := leaf("")
+		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+		return &by.config(c).Certificates[0]
+	}
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		config := known.config(leaf("127.0.0.1"))
+		config.ClientCAs, config.ClientAuth, config.MaxVersion = trusted, tls.RequireAndVerifyClientCert, version
+		to := talker(t, config, func(c net.Conn) {
+			if c.(*tls.Conn).Handshake() == nil {
+				_, _ = c.Read(make([]byte, 4096))
+				_, _ = io.WriteString(c, empty)
+			}
+		})
+		for name, certificate := range map[string]*tls.Certificate{"accepted": shown(known), "another authority": shown(foreign), "none": nil} {
+			_, err := post(t, newClient(t, Options{CAFiles: []string{caFile(t, known.pem)}, Certificate: certificate}), to)
+			_, refused := errors.AsType[*ClientCertificateError](err)
+			if name == "none" && version == tls.VersionTLS12 { // whose servers say only that the handshake failed
+				_, refused = errors.AsType[*HandshakeError](err)
+			}
+			if name == "accepted" && err != nil || name != "accepted" && !refused {
+				t.Errorf("%s, %s: %v", tls.VersionName(version), name, err)
+			}
+			silent(t, err)
+		}
+	}
+}
+
 // authority issues certificates whose texts are canaries.
 type authority struct {
 	t    *testing.T

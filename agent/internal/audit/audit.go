@@ -62,8 +62,10 @@ type Options struct {
 	MaxSize int64
 	// Keep is how long records are kept at least; 0 is for ever. Files go as a whole, so that a
 	// record may live an eighth longer than Keep, or a day if that is less. They go one an hour,
-	// and one for each that is begun: a clock that jumps into the future does not take the log
-	// with it, and after a long rest or with a new Keep it takes its time.
+	// one for each that is begun, and one at an Open that comes an hour after the last record or
+	// later: a clock that jumps into the future does not take the log with it, nor do many starts,
+	// and after a long rest or with a new Keep it takes its time. What a clock wrote that was
+	// ahead lives as long as the records that follow it.
 	Keep time.Duration
 	// Now is the wall clock; nil is time.Now.
 	Now func() time.Time

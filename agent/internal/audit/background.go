@@ -8,14 +8,20 @@ import (
 	"time"
 )
 
+// pruningPause is how long pruning rests after a file.
+const pruningPause = time.Hour
+
 // background syncs what was appended, half a second after the first line of it, and prunes: one
-// file an hour, and one for each that is begun. With nothing appended it sleeps, but for the
-// hourly look at the age of files.
-func (l *Log) background() {
+// file an hour, one for each that is begun after the file last, and one at once if due. With
+// nothing appended it sleeps, but for the hourly look at the age of files.
+func (l *Log) background(due bool, last string) {
 	defer close(l.done)
-	hourly := time.NewTicker(time.Hour)
+	hourly := time.NewTicker(pruningPause)
 	defer hourly.Stop()
-	inOrder, due, last := true, false, l.lastFile()
+	inOrder := true
+	if due {
+		l.rouse()
+	}
 	for {
 		select {
 		case <-l.quit:

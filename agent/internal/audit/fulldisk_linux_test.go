@@ -3,37 +3,21 @@ package audit
 import (
 	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
+
+	"keytender/installer/testbed/disk"
 )
 
-// TestFullDiskFailsClosedAndHeals fills a file system of its own, mounted in the user
-// namespace of a child process.
-func TestFullDiskFailsClosedAndHeals(t *testing.T) {
-	if dir := os.Getenv("KEYTENDER_AUDIT_DIR"); dir != "" {
-		onTinyDisk(t, dir)
-		return
-	}
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$")
-	cmd.Env = append(os.Environ(), "KEYTENDER_AUDIT_DIR="+t.TempDir())
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
-		UidMappings: []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}},
-	}
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Errorf("%v\n%s", err, out)
-	}
-}
+// TestFullDiskFailsClosedAndHeals fills a file system of its own.
+func TestFullDiskFailsClosedAndHeals(t *testing.T) { disk.Run(t, onTinyDisk) }
 
-func onTinyDisk(t *testing.T, disk string) {
-	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=128k,mode=0700"); err != nil {
-		t.Fatal(err)
-	}
-	dir := filepath.Join(disk, "audit")
-	ballast := filepath.Join(disk, "ballast")
+func onTinyDisk(t *testing.T) {
+	tiny := t.TempDir()
+	disk.Tiny(t, tiny, "128k")
+	dir := filepath.Join(tiny, "audit")
+	ballast := filepath.Join(tiny, "ballast")
 	if err := os.WriteFile(ballast, make([]byte, 32<<10), 0o600); err != nil {
 		t.Fatal(err)
 	}

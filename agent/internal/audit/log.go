@@ -132,13 +132,14 @@ func (l *Log) write(r *Record) error {
 	return nil
 }
 
-// full tells whether a line of that size and time belongs into a new file.
+// full tells whether a line of that size and time belongs into a new file. A clock that was put
+// back begins one, too, so that what it wrote while it was ahead comes to an end.
 func (l *Log) full(size int64, at time.Time) bool {
 	if l.end.End == 0 {
 		return false
 	}
-	tooOld := l.o.Keep > 0 && at.Sub(l.since) > min(l.o.Keep/8, 24*time.Hour)
-	return tooOld || l.end.End+size > l.o.MaxSize
+	tooFar := l.o.Keep > 0 && at.Sub(l.since).Abs() > min(l.o.Keep/8, 24*time.Hour)
+	return tooFar || l.end.End+size > l.o.MaxSize
 }
 
 // rotate goes on in a new file. The old one is synced first: of two files only the last may

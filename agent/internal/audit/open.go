@@ -18,21 +18,34 @@ func Open(dir string, o Options) (*Log, error) {
 		dir: dir, o: o.withDefaults(),
 		wake: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{}),
 	}
-	if err := l.open(); err != nil {
+	rested, err := l.open()
+	if err != nil {
 		return nil, fmt.Errorf("open the audit log: %w", err)
 	}
-	go l.background()
+	go l.background(rested, l.end.File)
 	return l, nil
 }
 
-func (l *Log) open() error {
+// open tells besides whether nothing was recorded for as long as pruning pauses.
+func (l *Log) open() (rested bool, err error) {
 	if err := os.MkdirAll(l.dir, 0o700); err != nil {
-		return err
+		return false, err
 	}
 	t, err := findTail(l.dir)
 	if err != nil {
-		return err
+		return false, err
 	}
+	l.end, l.since = t.end, t.since
+	last, err := l.newest()
+	if err != nil {
+		return false, err
+	}
+	rested = l.o.Now().Sub(last) >= pruningPause
+	return rested, l.take(t)
+}
+
+// take opens the files of the log for what is to be appended behind t.
+func (l *Log) take(t tail) (err error) {
 	if t.cut > 0 {
 		if err := os.Truncate(filepath.Join(l.dir, t.end.File), t.end.End); err != nil {
 			return err
@@ -45,7 +58,6 @@ func (l *Log) open() error {
 	if err != nil {
 		return errors.Join(err, l.file.Close())
 	}
-	l.end, l.since = t.end, t.since
 	if err := errors.Join(l.note(t), l.sync()); err != nil {
 		return errors.Join(err, l.file.Close(), l.head.Close())
 	}

@@ -14,9 +14,10 @@ import (
 // prune deletes the oldest file if its last record is older than Keep, by the clock and by the
 // newest record, and never the last file. It goes only after a record of it is on disk.
 //
-// One file is all that a call deletes, and background calls once an hour and once for a new
-// file. So a log that grows keeps its length, while a clock that jumps past Keep costs a file
-// an hour, not the whole log at once, and nothing once somebody has put it right.
+// One file is all that a call deletes, and background calls once an hour, once for a new file
+// and once at a start after an hour without records. So a log that grows keeps its length,
+// while a clock that jumps past Keep costs a file an hour, not the whole log at once, and
+// nothing once somebody has put it right.
 func (l *Log) prune() error {
 	if l.o.Keep <= 0 {
 		return nil
@@ -25,7 +26,7 @@ func (l *Log) prune() error {
 	if err != nil || len(names) < 2 {
 		return err
 	}
-	name := names[0]
+	name, now := names[0], l.o.Now()
 	last, at, err := l.lastOf(name)
 	if err != nil {
 		return fmt.Errorf("prune %s: %w", name, err)
@@ -34,7 +35,12 @@ func (l *Log) prune() error {
 	if err != nil {
 		return fmt.Errorf("prune %s: %w", name, err)
 	}
-	if l.o.Now().Sub(at) <= l.o.Keep || newest.Sub(at) <= l.o.Keep {
+	if at.After(now) {
+		if at, err = l.endedBefore(names[1:len(names)-1], now, newest); err != nil {
+			return fmt.Errorf("prune %s: %w", name, err)
+		}
+	}
+	if now.Sub(at) <= l.o.Keep || newest.Sub(at) <= l.o.Keep {
 		return nil
 	}
 	if err := l.AppendSync(Record{Event: eventPruned, UID: -1, Detail: last.anchor()}); err != nil {
@@ -47,6 +53,18 @@ func (l *Log) prune() error {
 		return fmt.Errorf("prune %s: %w", name, err)
 	}
 	return nil
+}
+
+// endedBefore is for a file that was written with a clock that was ahead: it ended before those
+// that follow it, so it is no younger than the first of them that ends with a time that can be,
+// or than newest, the end of them all.
+func (l *Log) endedBefore(following []string, now, newest time.Time) (time.Time, error) {
+	for _, name := range following {
+		if _, at, err := l.lastOf(name); err != nil || !at.After(now) {
+			return at, err
+		}
+	}
+	return newest, nil
 }
 
 // newest is the time of the newest record; zero while the last file has none.

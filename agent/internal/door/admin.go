@@ -19,7 +19,11 @@ import (
 type Admin struct {
 	// Pair pairs a profile. It calls step from its own goroutine only, and
 	// not after it has returned.
-	Pair      func(ctx context.Context, c peer.Caller, p api.Pairing, step func(api.Step)) (api.PairResult, error)
+	Pair func(ctx context.Context, c peer.Caller, p api.Pairing, step func(api.Step)) (api.PairResult, error)
+	// Migrate moves a profile's secret to another store; step as for Pair.
+	Migrate func(ctx context.Context, c peer.Caller, profile string, m api.Migration, step func(api.Step)) (api.Moved, error)
+	// Rotate gives a profile a new secret; step as for Pair.
+	Rotate    func(ctx context.Context, c peer.Caller, profile string, r api.Rotation, step func(api.Step)) (api.Rotated, error)
 	Unpair    func(ctx context.Context, c peer.Caller, profile string) error
 	SetSecret func(ctx context.Context, c peer.Caller, profile, secret string) error
 	Reload    func(ctx context.Context, c peer.Caller) (api.Reloaded, error)
@@ -52,7 +56,9 @@ func (a Admin) routes(x *exchange) {
 	}
 	switch x.path {
 	case "/v1/admin/pairings":
-		a.pair(x, caller)
+		inSteps(x, func(ctx context.Context, p api.Pairing, step func(api.Step)) (api.PairResult, error) {
+			return a.Pair(ctx, caller, p, step)
+		})
 	case "/v1/admin/reload":
 		a.reload(x, caller)
 	case "/v1/admin/status":
@@ -81,6 +87,14 @@ func (a Admin) named(x *exchange, caller peer.Caller) {
 		if x.expects(http.MethodPut) && x.asksNothing() && x.body(&change) {
 			x.done(a.SetSecret(x.r.Context(), caller, name, change.Secret))
 		}
+	} else if name, ok := x.after("/v1/admin/migrate/"); ok {
+		inSteps(x, func(ctx context.Context, m api.Migration, step func(api.Step)) (api.Moved, error) {
+			return a.Migrate(ctx, caller, name, m, step)
+		})
+	} else if name, ok := x.after("/v1/admin/rotate/"); ok {
+		inSteps(x, func(ctx context.Context, r api.Rotation, step func(api.Step)) (api.Rotated, error) {
+			return a.Rotate(ctx, caller, name, r, step)
+		})
 	} else {
 		x.unknown()
 	}

@@ -1,11 +1,11 @@
 package door
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 
 	"keytender/agent/api"
-	"keytender/agent/internal/peer"
 )
 
 // stream is an answer that comes in pieces. Until the first is written, the
@@ -50,18 +50,18 @@ func (s *stream) event(name string, v any) {
 	}
 }
 
-// pair answers with events: "step" for each that is done, then "done" or
-// "error". A caller who hangs up cancels the pairing.
-func (a Admin) pair(x *exchange, caller peer.Caller) {
-	var pairing api.Pairing
-	if !x.expects(http.MethodPost) || !x.asksNothing() || !x.body(&pairing) {
+// inSteps answers with events: "step" for each that is done, then "done" or
+// "error". A caller who hangs up cancels what is done.
+func inSteps[Asked, Came any](x *exchange, do func(context.Context, Asked, func(api.Step)) (Came, error)) {
+	var asked Asked
+	if !x.expects(http.MethodPost) || !x.asksNothing() || !x.body(&asked) {
 		return
 	}
 	events := x.stream("text/event-stream")
-	result, err := a.Pair(x.r.Context(), caller, pairing, func(step api.Step) { events.event("step", step) })
+	came, err := do(x.r.Context(), asked, func(step api.Step) { events.event("step", step) })
 	if err != nil {
 		events.event("error", x.explain(err))
 		return
 	}
-	events.event("done", result)
+	events.event("done", came)
 }

@@ -6,11 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"keytender/vault/egress"
 )
@@ -72,30 +70,16 @@ func (s *search) get(ctx context.Context, from string) (status int, isHTML bool,
 		what, todo := egress.Explain(err)
 		return 0, false, nil, &ResolveError{Kind: kindOf(err), What: what, Asked: s.asked, Todo: todo, Err: err}
 	}
-	now, date := s.client.wall(), dateOf(answer.Header)
+	now, date := s.client.wall(), egress.Date(answer.Header)
 	if !date.IsZero() {
 		s.skew = date.Sub(now)
 	}
 	if answer.StatusCode >= 500 || answer.StatusCode == http.StatusTooManyRequests {
 		return 0, false, nil, &ResolveError{Kind: Unavailable, Asked: s.asked,
 			What: fmt.Sprintf("%s answered %d", from, answer.StatusCode), Todo: "try again later",
-			RetryAfter: retryAfter(answer.Header.Get("Retry-After"), date, now)}
+			RetryAfter: egress.RetryAfter(answer.Header, now)}
 	}
-	return answer.StatusCode, html(answer.Header), body, nil
-}
-
-// dateOf is the server's clock; zero if it showed none.
-func dateOf(h http.Header) time.Time {
-	at, err := http.ParseTime(h.Get("Date"))
-	if err != nil {
-		return time.Time{}
-	}
-	return at
-}
-
-func html(h http.Header) bool {
-	kind, _, err := mime.ParseMediaType(h.Get("Content-Type"))
-	return err == nil && (kind == "text/html" || kind == "application/xhtml+xml")
+	return answer.StatusCode, egress.IsHTML(answer.Header), body, nil
 }
 
 // issuerOf checks a document's issuer, which OpenID Connect Discovery 1.0 §3 lets

@@ -127,4 +127,4 @@ func (e *exchange) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // date is the server's clock; zero if it showed none.
-func (e *exchange) date() time.Time { return dateOf(e.header) }
+func (e *exchange) date() time.Time { return egress.Date(e.header) }

@@ -4,15 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
 	"golang.org/x/oauth2"
-)
 
-// longestWait bounds what a server can ask for in Retry-After.
-const longestWait = 24 * time.Hour
+	"keytender/vault/egress"
+)
 
 // refusal makes an Error of an answer that was no token. cause is x/oauth2's;
 // only the code in it is used. 400 and 401 mean the same.
@@ -25,13 +23,13 @@ func (e *exchange) refusal(r Request, server string, cause error, now time.Time)
 	case e.status == http.StatusTooManyRequests, e.status == http.StatusRequestTimeout, e.status >= 500,
 		refused.Code == "temporarily_unavailable", refused.Code == "server_error":
 		refused.Kind = Unavailable
-		refused.RetryAfter = retryAfter(e.header.Get("Retry-After"), e.date(), now)
+		refused.RetryAfter = egress.RetryAfter(e.header, now)
 		refused.What = fmt.Sprintf("%s cannot answer now (%d)", server, e.status)
 		refused.Todo = "nothing: it is asked again by itself"
 	case refused.Code != "":
 		refused.Kind = Refused
 		refused.What, refused.Todo = advice(refused.Code, server, r.Scopes)
-	case html(e.header):
+	case egress.IsHTML(e.header):
 		refused.What = fmt.Sprintf("%s answered with a web page (%d)", server, e.status)
 		refused.Todo = "a proxy or gateway may stand before it: check the address"
 	case e.status == http.StatusBadRequest, e.status == http.StatusUnauthorized, e.status == http.StatusForbidden:
@@ -71,22 +69,4 @@ func advice(code, server string, scopes []string) (what, todo string) {
 		return server + " does not give this client a token", "check that the machine object or application is enabled"
 	}
 	return server + " refused the request", "check client id, secret and scopes"
-}
-
-// retryAfter reads RFC 9110 §10.2.3: seconds, or a date, which is compared with
-// the server's own clock where it shows it.
-func retryAfter(value string, date, now time.Time) time.Duration {
-	value = strings.TrimSpace(value)
-	if seconds, err := strconv.ParseInt(value, 10, 64); err == nil {
-		seconds = min(max(seconds, 0), int64(longestWait/time.Second))
-		return time.Duration(seconds) * time.Second
-	}
-	at, err := http.ParseTime(value)
-	if err != nil {
-		return 0
-	}
-	if date.IsZero() {
-		date = now
-	}
-	return min(max(at.Sub(date), 0), longestWait)
 }

@@ -1,5 +1,6 @@
-// Package orchestrator knows where things are in an Orchestrator deployment, and
-// the harmless calls that show whether it accepts a token.
+// Package orchestrator knows where things are in an Orchestrator deployment, the
+// harmless calls that show whether it accepts a token, and how the secrets of
+// machine objects and external applications are administered.
 package orchestrator
 
 import (
@@ -155,6 +156,34 @@ func (a Address) IdentityBases() []string {
 		return []string{a.Origin + "/identity"}
 	}
 	return nil
+}
+
+// IdentityAdmin is where the administration of Identity is, which for Cloud and
+// Suite is at the organization's level: newer organizations know no other. An
+// identity that a person named wins, but for the Cloud's at the host's level:
+// that is what everybody names, for sign-in begins there. Older Suites may want
+// theirs at the host's level named.
+func (a Address) IdentityAdmin(identity string) string {
+	identity = strings.TrimRight(identity, "/")
+	cloud := a.Edition == Cloud && strings.EqualFold(identity, a.Origin+"/identity_")
+	if identity != "" && !cloud {
+		return identity
+	}
+	switch a.Edition {
+	case Cloud, Suite:
+		return a.Origin + join([]string{a.Org}) + "/identity_"
+	case Standalone:
+		return a.IdentityBases()[0]
+	}
+	return ""
+}
+
+// header is the tenant as a header names it; "" where the path does.
+func (a Address) header() string {
+	if a.Edition == Standalone {
+		return a.Tenant
+	}
+	return ""
 }
 
 // Environment is what automations read to find the Orchestrator (PROTOCOL.md

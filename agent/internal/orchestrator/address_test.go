@@ -117,6 +117,32 @@ func TestWhereThingsAre(t *testing.T) {
 	}
 }
 
+func TestWhereIdentityIsAdministered(t *testing.T) {
+	for _, c := range []struct{ raw, identity, want string }{
+		{"https://cloud.uipath.com/acme/prod", "", "https://cloud.uipath.com/acme/identity_"},
+		{"https://cloud.uipath.com/acme/prod", "https://cloud.uipath.com/identity_", "https://cloud.uipath.com/acme/identity_"},
+		{"https://cloud.uipath.com/acme/prod", "https://cloud.uipath.com/identity_/", "https://cloud.uipath.com/acme/identity_"},
+		{"https://cloud.uipath.com/acme/prod", "https://id.corp/identity_", "https://id.corp/identity_"},
+		{"https://suite.corp/acme/prod/orchestrator_", "", "https://suite.corp/acme/identity_"},
+		{"https://suite.corp/acme/prod", "https://suite.corp/identity_", "https://suite.corp/identity_"},
+		{"https://suite.corp/My%20Org/prod", "", "https://suite.corp/My%20Org/identity_"},
+		{"https://orch.corp", "", "https://orch.corp/identity"},
+		{"https://orch.corp/rpa", "", "https://orch.corp/rpa/identity"},
+		{"https://orch.corp/rpa", "https://orch.corp/identity/", "https://orch.corp/identity"},
+	} {
+		a, err := Parse(c.raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := a.IdentityAdmin(c.identity); got != c.want {
+			t.Errorf("%s with %q: %s, want %s", c.raw, c.identity, got, c.want)
+		}
+	}
+	if got := (Address{}).IdentityAdmin(""); got != "" {
+		t.Errorf("no address leads to %q", got)
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	for _, raw := range []string{"https://cloud.uipath.com/acme/prod/orchestrator_", "https://h/a/%2F", "https://h//", "http://[::1]:1/a/b/"} {
 		f.Add(raw, "")
@@ -127,7 +153,7 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			return
 		}
-		for _, where := range append(a.IdentityBases(), a.Base, a.Environment()["UIPATH_URL"]) {
+		for _, where := range append(a.IdentityBases(), a.IdentityAdmin(""), a.Base, a.Environment()["UIPATH_URL"]) {
 			if !printable(where) {
 				t.Errorf("%q led to %q", raw, where)
 			}

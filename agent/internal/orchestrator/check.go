@@ -102,8 +102,8 @@ func (c Client) ask(ctx context.Context, a Address, call string, token vault.Sec
 	}
 	request.Header.Set("Accept", "application/json")
 	request.Header.Set("Authorization", "Bearer "+token.Reveal())
-	if a.Edition == Standalone && a.Tenant != "" {
-		request.Header.Set("X-UIPATH-TenantName", a.Tenant)
+	if tenant := a.header(); tenant != "" {
+		request.Header.Set("X-UIPATH-TenantName", tenant)
 	}
 	response, err := c.HTTP.Do(request)
 	if err != nil {

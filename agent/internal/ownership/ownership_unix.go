@@ -24,7 +24,8 @@ import (
 //   - a symbolic link of anybody else; others are followed, and the way that
 //     they lead is looked at too. As the last name no link is taken.
 //
-// The error names the directory and what to do.
+// The error names the directory and what to do. Of somebody else's directory
+// it is fs.ErrPermission, as that of one that the system does not let us make.
 func MakeDir(dir string) error {
 	at, err := newWay().down(dir)
 	if err != nil {
@@ -35,13 +36,19 @@ func MakeDir(dir string) error {
 		return err
 	}
 	if owner := statOf(info).Uid; int(owner) != os.Geteuid() {
-		return fmt.Errorf("%s belongs to uid %d, and this agent runs as uid %d: choose a directory of its own", at, owner, os.Geteuid())
+		return foreign(fmt.Sprintf("%s belongs to uid %d, and this agent runs as uid %d: choose a directory of its own", at, owner, os.Geteuid()))
 	}
 	if info.Mode().Perm()&0o022 != 0 {
 		return writable(at, info)
 	}
 	return nil
 }
+
+// foreign is the error of a directory that belongs to somebody else.
+type foreign string
+
+func (f foreign) Error() string   { return string(f) }
+func (foreign) Is(err error) bool { return err == fs.ErrPermission }
 
 // way is how a directory is reached.
 type way struct {
@@ -114,7 +121,7 @@ func (w *way) look(dir string) error {
 		return fmt.Errorf("%s is not a directory", dir)
 	}
 	if owner := statOf(info).Uid; !slices.Contains(w.trusted, owner) {
-		return fmt.Errorf(`%s belongs to uid %d, who could put another directory in the place of what is in it: choose another path (--state, --socket; $XDG_RUNTIME_DIR and $HOME may be another user's)`, dir, owner)
+		return foreign(fmt.Sprintf(`%s belongs to uid %d, who could put another directory in the place of what is in it: choose another path (--state, --socket; $XDG_RUNTIME_DIR and $HOME may be another user's)`, dir, owner))
 	}
 	others := info.Mode().Perm() & 0o022
 	if ownGroup(info) {

@@ -86,6 +86,9 @@ func TestWays(t *testing.T) {
 				if says := strings.ReplaceAll(c.says, "ROOT", root); err == nil || !strings.Contains(err.Error(), says) {
 					t.Errorf("%v, want %q", err, says)
 				}
+				if errors.Is(err, fs.ErrPermission) != strings.Contains(c.says, "belongs to uid") {
+					t.Errorf("%v is fs.ErrPermission: %v", err, errors.Is(err, fs.ErrPermission))
+				}
 				return
 			}
 			if again := MakeDir(dir); err != nil || again != nil {

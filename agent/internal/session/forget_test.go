@@ -120,3 +120,29 @@ func TestCallerOvertakenByForgetBeginsNothing(t *testing.T) {
 		wantRequests(t, p, 0)
 	})
 }
+
+// TestHealForgetsErrorsAndKeepsTokens: another secret for the same client makes
+// no token worse, and what the old secret was told does not hold for it.
+func TestHealForgetsErrorsAndKeepsTokens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &provider{lifetime: time.Hour}
+		s := p.sessions(t)
+		wantToken(t, s, "token-1")
+		p.fail(refusal("invalid_client"))
+		other := session.Key{Profile: "invoices", Scopes: "OR.Queues"}
+		if _, _, err := s.Token(t.Context(), other, session.Want{}); err == nil {
+			t.Fatal("a refused secret got a token")
+		}
+		p.fail(nil)
+		if _, _, err := s.Token(t.Context(), other, session.Want{}); err == nil {
+			t.Fatal("Identity was asked again within a minute of its refusal")
+		}
+		s.Heal("unknown")
+		s.Heal("invoices")
+		if got, _ := get(t, s, other, session.Want{}); got != "token-3" {
+			t.Errorf("got %s", got)
+		}
+		wantToken(t, s, "token-1")
+		wantRequests(t, p, 3)
+	})
+}

@@ -139,6 +139,21 @@ func (s *Sessions) Forget(profile string) {
 	}
 }
 
+// Heal forgets the errors of a profile, so that the next attempt is made when a
+// token is needed. Tokens, and what is on the way, stay.
+func (s *Sessions) Heal(profile string) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, e := range s.entries {
+		if e.key.Profile == profile {
+			e.mu.Lock()
+			e.trouble = trouble{}
+			e.mu.Unlock()
+		}
+	}
+	s.nudge()
+}
+
 // Close ends renewal, cancels what is on the way and waits for it. Whoever
 // waits for a token, or asks later, gets ErrClosed.
 func (s *Sessions) Close() {

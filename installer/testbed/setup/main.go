@@ -98,7 +98,7 @@ func missingTrees() (missing []testbed.Tree, err error) {
 func agree(packages []debianPackage, trees []testbed.Tree) error {
 	fmt.Println("The tests need what is not on this machine yet. This will be installed:")
 	for _, p := range packages {
-		fmt.Printf("  Debian package %-16s %s\n", p.name, p.why)
+		fmt.Printf("  Debian package %-17s %s\n", p.name, p.why)
 	}
 	cache, err := os.UserCacheDir()
 	if err != nil {

@@ -1,0 +1,123 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+
+	"keytender/agent/api"
+	"keytender/agent/internal/peer"
+	"keytender/vault"
+)
+
+// migrationSteps is how many steps a migration tells of.
+const migrationSteps = 4
+
+// migrate moves the secret of a paired profile to another store that
+// config.yaml names: written, read back and compared, switched to in one write
+// of the state, and only then removed from where it was. Cut off at any point,
+// the secret rests in the old store or the new one, and what was left over is
+// removed later.
+func (a *Agent) migrate(ctx context.Context, caller peer.Caller, name string, m api.Migration, step func(api.Step)) (api.Moved, error) {
+	old, next, target, err := a.migration(name, m)
+	if err != nil {
+		return api.Moved{}, err
+	}
+	if next == nil {
+		return api.Moved{Profile: a.profileStatus(old)}, nil
+	}
+	tell := teller(step, migrationSteps)
+	held, err := a.readAnew(ctx, old)
+	if err != nil {
+		return api.Moved{}, err
+	}
+	tell(1, "secret of %s read from %s", name, old.storeName())
+	if err := a.turnFor(ctx, name, old); err != nil {
+		return api.Moved{}, err
+	}
+	defer a.admin.give()
+	if err := a.writeAndCompare(ctx, next, old, target, held); err != nil {
+		a.sweep(ctx)
+		return api.Moved{}, err
+	}
+	tell(2, "secret written to %s, read back and found the same", target)
+	err = a.recordAct(caller, "migrate", name, fmt.Sprintf("from %s to %s", old.storeName(), next.storeName()))
+	if err == nil {
+		err = a.ledger.put(next)
+	}
+	if err != nil {
+		a.sweep(ctx)
+		return api.Moved{}, err
+	}
+	a.publish()
+	tell(3, "%s takes its secret from %s from now on", name, target)
+	moved := api.Moved{Changed: true, Left: a.leaveBehind(ctx, old)}
+	if len(moved.Left) == 0 {
+		tell(4, "secret removed from %s", old.storeName())
+	}
+	moved.Profile = a.profileStatus(next)
+	return moved, nil
+}
+
+// migration is the profile as it is and as it will be; next is nil where the
+// secret rests in that store already.
+func (a *Agent) migration(name string, m api.Migration) (old, next *profile, target *watchedStore, err error) {
+	if old, err = a.broker.catalog.Load().pick(name); err != nil {
+		return nil, nil, nil, err
+	}
+	if !a.stores.named(m.Store) {
+		return nil, nil, nil, wrong("store", "%q: a secret moves only to a store that config.yaml names (%s)", m.Store, a.stores.names())
+	}
+	if target, err = a.stores.get(m.Store); err != nil {
+		return nil, nil, nil, err
+	}
+	if target.config.Shared() && !target.config.Write {
+		return nil, nil, nil, &api.Error{Code: api.InvalidRequest, Field: "store", Profile: name, Description: m.Store + " is read-only",
+			Hint: "say write: true at the store in config.yaml and reload, or copy the secret there by other means and pair with --entry"}
+	}
+	moved := *old
+	moved.Store, moved.Home, moved.Entry, moved.Adopted = m.Store, target.home, m.Entry, false
+	if old.Source == api.SourceDeclared {
+		return nil, nil, nil, &api.Error{Code: api.InvalidRequest, Profile: name, Field: "name",
+			Description: name + " is declared in config.yaml, which belongs to people",
+			Hint:        fmt.Sprintf("write there \"secret: %s/%s\", reload, and give the secret with \"keytender secret set %s\"", m.Store, name, name)}
+	}
+	if old.storeName() == moved.storeName() && (m.Entry == "" || m.Entry == old.Entry) {
+		return old, nil, nil, nil
+	}
+	if moved.ClientIDFrom != "" && !target.config.Shared() {
+		return old, &moved, target, nil // the user name is kept with the secret there too
+	}
+	return old, &moved, target, moved.checkEntry(target)
+}
+
+// writeAndCompare puts the secret into its new place and reads it back from
+// there.
+func (a *Agent) writeAndCompare(ctx context.Context, next, old *profile, target *watchedStore, held credential) error {
+	if err := a.place(ctx, next, old, target, held); err != nil {
+		return err
+	}
+	if err := target.Put(ctx, next.Entry, held.toKeep()); err != nil {
+		return err
+	}
+	target.Forget(next.Entry)
+	back, err := target.Get(ctx, next.Entry)
+	if err != nil {
+		return err
+	}
+	if !back.Secret.Equal(held.secret) || back.Username != held.clientID {
+		return &vault.Error{Store: target.String(), Op: "read back " + next.Entry, Kind: vault.ErrBroken,
+			Why: "it is not what was written", Todo: "look at who else writes that entry; the secret stays where it was"}
+	}
+	return nil
+}
+
+// leaveBehind removes the secret from where it was, and tells what is left.
+func (a *Agent) leaveBehind(ctx context.Context, old *profile) []string {
+	if old.Adopted {
+		return []string{fmt.Sprintf("the entry %s in %s, which was there before Keytender: remove it there if nobody else reads it", old.Entry, old.storeName())}
+	}
+	if why := a.sweep(ctx)[old.Entry]; why != nil {
+		return []string{fmt.Sprintf("the entry %s in %s (%s): the agent tries again at each start and pairing", old.Entry, old.storeName(), whyLeft(why))}
+	}
+	return nil
+}

@@ -1,0 +1,278 @@
+package agent
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"keytender/agent/api"
+	"keytender/agent/internal/orchestrator"
+	"keytender/agent/internal/peer"
+	"keytender/agent/internal/session"
+	"keytender/vault"
+)
+
+// rotation is a rotation of a profile's secret that is under way, as the state
+// remembers it, so that it can go on after a crash at any point:
+//
+//	begun ─► made at the server and staged ─► proven ─► switched ─► old deleted
+//
+// What is staged rests in the default store, for a new secret is told once.
+type rotation struct {
+	With     string    `json:"with"`   // the profile whose token administers the secrets
+	Began    time.Time `json:"began"`  // UTC
+	Before   []string  `json:"before"` // ids of the secrets that there were
+	Old      string    `json:"old"`    // id of the one in use, "" if it is to stay
+	Mark     string    `json:"mark"`   // HMAC of the one in use
+	Made     string    `json:"made,omitempty"`
+	Switched bool      `json:"switched,omitempty"`
+}
+
+// administration is where a profile's secrets are made and deleted, and the
+// token that may.
+type administration struct {
+	orchestrator.Secrets
+	token vault.Secret
+}
+
+// rotationSteps is how many steps a rotation tells of.
+const rotationSteps = 6
+
+// afterMaking is how long the rest may take once a secret has been made.
+const afterMaking = 2 * time.Minute
+
+// rotate gives a profile a new secret for the same client id.
+func (a *Agent) rotate(ctx context.Context, caller peer.Caller, name string, r api.Rotation, step func(api.Step)) (api.Rotated, error) {
+	if !a.rotating.begin(name) {
+		return api.Rotated{}, &api.Error{Code: api.Unavailable, Profile: name, Description: "the secret of " + name + " is being rotated already", Hint: "wait for that to end", RetryAfter: 10}
+	}
+	defer a.rotating.end(name)
+	x := &rotating{Agent: a, caller: caller, asked: r, tell: teller(step, rotationSteps)}
+	if err := x.prepare(ctx, name); err != nil {
+		return api.Rotated{}, err
+	}
+	// From here on a secret may be valid that nobody else knows: a caller who
+	// goes away must not leave it so.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), afterMaking)
+	defer cancel()
+	for _, do := range []func(context.Context) error{x.make, x.prove, x.change, x.clean} {
+		if err := do(ctx); err != nil {
+			return api.Rotated{}, err
+		}
+	}
+	return x.result(ctx), nil
+}
+
+// rotating is one rotation at work.
+type rotating struct {
+	*Agent
+	caller peer.Caller
+	asked  api.Rotation
+	tell   func(int, string, ...any)
+
+	p        *profile
+	store    *watchedStore
+	held     credential // in use when it began
+	with     *profile
+	admin    administration
+	rotation rotation
+	made     credential // the new one
+	warnings []string
+}
+
+// prepare sees that the rotation can come to its end, before anything is made.
+func (x *rotating) prepare(ctx context.Context, name string) (err error) {
+	live := x.broker.catalog.Load()
+	if x.p, err = live.pick(name); err != nil {
+		return err
+	}
+	if x.with, err = live.pick(x.asked.With); err != nil {
+		return err
+	}
+	if x.store, err = x.granter.store(x.p); err != nil {
+		return err
+	}
+	if x.held, err = x.readAnew(ctx, x.p); err != nil {
+		return err
+	}
+	if err := x.writable(ctx); err != nil {
+		return err
+	}
+	if x.admin, err = x.administration(ctx); err != nil {
+		return err
+	}
+	return x.begin(ctx)
+}
+
+// writable sees that both the profile's store and the default one take a
+// secret: what is in the profile's entry is written back as it is.
+func (x *rotating) writable(ctx context.Context) error {
+	if x.store.config.Shared() && !x.store.config.Write {
+		return &api.Error{Code: api.InvalidRequest, Field: "store", Profile: x.p.Name, Description: x.store.name + " is read-only, so a new secret could not be kept there",
+			Hint: "say write: true at the store in config.yaml and reload; nothing was made"}
+	}
+	fallback, err := x.stores.get("")
+	if err != nil {
+		return err
+	}
+	probe := vault.Entry{Secret: vault.NewSecret("a place for the new secret"), Origins: x.held.origins}
+	if _, err := fallback.Get(ctx, stageOf(x.p.Name)); err != nil { // else one is staged there
+		if err := fallback.Put(ctx, stageOf(x.p.Name), probe); err != nil {
+			return err
+		}
+		if err := fallback.Delete(ctx, stageOf(x.p.Name)); err != nil {
+			return err
+		}
+	}
+	if x.store.config.Shared() {
+		return x.store.Put(ctx, x.p.Entry, x.held.toKeep())
+	}
+	return x.store.Check(ctx)
+}
+
+// stageOf is where in the default store a new secret waits.
+func stageOf(name string) string { return "rotation/" + name }
+
+// administration gets the token that may administer the profile's secrets.
+func (x *rotating) administration(ctx context.Context) (administration, error) {
+	if x.p.address == nil {
+		return administration{}, wrong("name", "%s is no client of an Orchestrator: only machine objects and external applications can be rotated", x.p.Name)
+	}
+	client := orchestrator.Client{HTTP: x.outbound.Load()}
+	secrets := client.MachineSecrets(*x.p.address, x.held.clientID)
+	if x.p.Kind == kindApp {
+		secrets = client.AppSecrets(*x.p.address, cmp.Or(x.p.Identity, x.p.Found.Issuer), x.held.clientID)
+	}
+	switch scope := secrets.Scope; {
+	case x.with.address == nil || x.with.address.Origin != x.p.address.Origin || !sameIdentity(x.p, x.with):
+		return administration{}, wrong("with", "%s is not at the same Orchestrator and Identity Server as %s, and its token goes nowhere else", x.with.Name, x.p.Name)
+	case len(x.with.Scopes) > 0 && !slices.Contains(x.with.Scopes, scope):
+		return administration{}, wrong("with", "%s does not ask for the scope %s: add it to its scopes, and to the application in Orchestrator", x.with.Name, scope)
+	}
+	token, _, err := x.broker.sessions.Token(ctx, x.with.keyFor([]string{secrets.Scope}), session.Want{MinValid: afterMaking + time.Minute})
+	if err == nil {
+		return administration{secrets, token.Access()}, nil
+	}
+	if said := explain(err); said.Code == api.InvalidScope || said.ProviderError == "invalid_scope" {
+		return administration{}, wrong("with", "Identity does not give %s the scope %s: add it to the application in Orchestrator", x.with.Name, secrets.Scope)
+	}
+	return administration{}, err
+}
+
+// sameIdentity reports whether two profiles are known to the same Identity
+// Server.
+func sameIdentity(p, q *profile) bool {
+	a, err := p.identityOrigin()
+	if err != nil {
+		return false
+	}
+	b, err := q.identityOrigin()
+	return err == nil && a == b
+}
+
+// identityOrigin is the origin of the profile's Identity Server, which without
+// an explicit one has the Orchestrator's.
+func (p *profile) identityOrigin() (string, error) {
+	if p.Identity != "" {
+		return origin(p.Identity)
+	}
+	return p.address.Origin, nil
+}
+
+// begin lists the secrets that there are, finds the one in use among them, and
+// takes up a rotation that was cut off, or notes that one begins.
+func (x *rotating) begin(ctx context.Context) error {
+	list, err := x.admin.List(ctx, x.admin.token)
+	if said, ok := errors.AsType[*orchestrator.SecretsError](err); ok && said.Kind == orchestrator.Denied {
+		return wrong("with", "%s: %s", said.What, said.Todo)
+	}
+	if err != nil {
+		return err
+	}
+	x.tell(1, "%s has %s", x.p.Name, x.ages(list))
+	if err := x.Agent.admin.take(ctx); err != nil {
+		return err
+	}
+	defer x.Agent.admin.give()
+	if done, err := x.resume(ctx, list); done || err != nil {
+		return err
+	}
+	old, err := x.inUse(list)
+	if err != nil {
+		return err
+	}
+	if err := x.recordAct(x.caller, "rotate", x.p.Name, "with "+x.with.Name); err != nil {
+		return err
+	}
+	x.rotation = rotation{With: x.with.Name, Began: x.now().UTC().Truncate(time.Second), Before: idsOf(list), Old: old, Mark: x.mark(x.held.secret)}
+	return x.ledger.rotating(x.p.Name, x.rotation)
+}
+
+// inUse is the id of the secret in use. Servers do not tell which one that is:
+// it is known if there is only one, or if a rotation of ours made it.
+func (x *rotating) inUse(list []orchestrator.SecretInfo) (string, error) {
+	known := x.ledger.held.SecretIDs[x.p.Name]
+	switch {
+	case x.asked.KeepOld:
+		return "", nil
+	case x.asked.Old != "":
+		if !slices.Contains(idsOf(list), x.asked.Old) {
+			return "", wrong("old", "%s has no secret %s: there is %s", x.p.Name, x.asked.Old, x.ages(list))
+		}
+		return x.asked.Old, nil
+	case known.Mark == x.mark(x.held.secret) && slices.Contains(idsOf(list), known.ID):
+		return known.ID, nil
+	case len(list) == 1:
+		return list[0].ID, nil
+	}
+	return "", wrong("old", "%s has %s, and which one is in use is not known: name it with --old ID, delete the others in Orchestrator, or say --keep-old", x.p.Name, x.ages(list))
+}
+
+func idsOf(list []orchestrator.SecretInfo) []string {
+	ids := []string{}
+	for _, s := range list {
+		ids = append(ids, s.ID)
+	}
+	return ids
+}
+
+// ages are the secrets that there are, for people.
+func (x *rotating) ages(list []orchestrator.SecretInfo) string {
+	if len(list) == 0 {
+		return "no secret"
+	}
+	var each []string
+	for _, s := range list {
+		text := "secret " + s.ID
+		if days := x.ageInDays(s.CreatedAt); days != nil {
+			text += fmt.Sprintf(" (%d days old)", *days)
+		}
+		each = append(each, text)
+	}
+	return strings.Join(each, ", ")
+}
+
+// mark is the HMAC of a secret, as the state keeps it.
+func (x *rotating) mark(s vault.Secret) string { return fmt.Sprintf("%x", x.granter.mark(s)) }
+
+// warn tells of something that a person should look at afterwards.
+func (x *rotating) warn(format string, args ...any) {
+	x.warnings = append(x.warnings, fmt.Sprintf(format, args...))
+}
+
+// result tells what came of it.
+func (x *rotating) result(ctx context.Context) api.Rotated {
+	rotated := api.Rotated{Changed: true, Profile: x.profileStatus(cmp.Or(x.broker.catalog.Load().profiles[x.p.Name], x.p)), Made: x.rotation.Made, Warnings: x.warnings}
+	list, err := x.admin.List(ctx, x.admin.token)
+	if err != nil {
+		return rotated // what there is is only told where it can be had
+	}
+	for _, s := range list {
+		rotated.Secrets = append(rotated.Secrets, api.SecretInfo{ID: s.ID, AgeDays: x.ageInDays(s.CreatedAt), ExpiresAt: instant(s.ExpiresAt), InUse: s.ID == x.rotation.Made})
+	}
+	return rotated
+}

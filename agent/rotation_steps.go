@@ -1,0 +1,280 @@
+package agent
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"keytender/agent/api"
+	"keytender/agent/internal/orchestrator"
+	"keytender/vault"
+)
+
+// names is a set of profiles at which something is being done.
+type names struct {
+	mu sync.Mutex
+	in map[string]bool
+}
+
+func (n *names) begin(name string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.in[name] {
+		return false
+	}
+	if n.in == nil {
+		n.in = map[string]bool{}
+	}
+	n.in[name] = true
+	return true
+}
+
+func (n *names) end(name string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.in, name)
+}
+
+// resume takes up a rotation that was cut off; done is false where there is
+// none, or none that can go on.
+func (x *rotating) resume(ctx context.Context, list []orchestrator.SecretInfo) (done bool, err error) {
+	r, ok := x.ledger.held.Rotations[x.p.Name]
+	if !ok {
+		return false, nil
+	}
+	staged, err := x.staged(ctx)
+	switch {
+	case err != nil:
+		return false, err
+	case r.Switched:
+		x.tell(1, "a rotation of %s that was cut off goes on: its new secret is in use", r.Began.Format(time.RFC3339))
+		x.rotation = r
+		x.made = credential{clientID: x.held.clientID, secret: x.held.secret, origins: x.held.origins}
+		return true, nil
+	case staged.Secret.IsZero() || r.Mark != x.mark(x.held.secret) && !staged.Secret.Equal(x.held.secret):
+		x.strays(r, staged, list)
+		return false, x.unstage(ctx)
+	}
+	r.Made = staged.Username
+	x.rotation = r
+	x.made = credential{clientID: x.held.clientID, secret: staged.Secret, origins: staged.Origins}
+	x.tell(1, "a rotation of %s that was cut off goes on: its new secret was kept", r.Began.Format(time.RFC3339))
+	return true, nil
+}
+
+// strays tells of secrets that a rotation has made which cannot go on.
+func (x *rotating) strays(r rotation, staged vault.Entry, list []orchestrator.SecretInfo) {
+	for _, s := range list {
+		if s.ID == staged.Username || staged.Secret.IsZero() && !slices.Contains(r.Before, s.ID) && s.CreatedAt.After(r.Began.Add(-time.Minute)) {
+			x.warn("secret %s of %s was probably made by a rotation that was cut off, is valid, and is in use by nobody here: delete it in Orchestrator", s.ID, x.p.Name)
+		}
+	}
+}
+
+// staged is what waits in the default store; its user name is the server's id
+// of the secret.
+func (x *rotating) staged(ctx context.Context) (vault.Entry, error) {
+	fallback, err := x.stores.get("")
+	if err != nil {
+		return vault.Entry{}, err
+	}
+	staged, err := fallback.Get(ctx, stageOf(x.p.Name))
+	if errors.Is(err, vault.ErrNotFound) {
+		return vault.Entry{}, nil
+	}
+	return staged, err
+}
+
+func (x *rotating) unstage(ctx context.Context) error {
+	fallback, err := x.stores.get("")
+	if err != nil {
+		return err
+	}
+	return fallback.Delete(ctx, stageOf(x.p.Name))
+}
+
+// make has the server make a secret, and puts it where a crash does not reach
+// it.
+func (x *rotating) make(ctx context.Context) error {
+	if x.rotation.Made != "" {
+		return nil
+	}
+	info, secret, err := x.admin.Make(ctx, x.admin.token)
+	if said, ok := errors.AsType[*orchestrator.SecretsError](err); ok && said.Unsure {
+		return unfinished(err) // the next run tells if there is a secret that nobody has
+	}
+	if err != nil {
+		return x.giveUp(ctx, err)
+	}
+	x.rotation.Made = info.ID
+	x.made = credential{clientID: x.held.clientID, secret: secret, origins: x.held.origins}
+	fallback, err := x.stores.get("")
+	if err == nil {
+		err = fallback.Put(ctx, stageOf(x.p.Name), vault.Entry{Username: info.ID, Secret: secret, Origins: x.held.origins})
+	}
+	if err != nil {
+		return x.unmake(ctx, err)
+	}
+	x.tell(2, "secret %s made at %s", info.ID, x.p.address.Origin)
+	x.note("made " + info.ID)
+	return nil
+}
+
+// prove gets a token with the new secret. Servers may take a while to know it.
+func (x *rotating) prove(ctx context.Context) error {
+	if x.rotation.Switched {
+		return nil
+	}
+	to, err := x.granter.endpoint(ctx, x.p)
+	if err != nil {
+		return err
+	}
+	for wait := 250 * time.Millisecond; ; wait *= 2 {
+		granted, err := x.granter.send(ctx, x.p, x.p.key, to, x.made)
+		err = x.granter.record(recordOf(x.caller, "admin"), x.p, x.p.key, granted, err)
+		switch {
+		case err == nil:
+			x.tell(3, "secret %s proven with a token", x.rotation.Made)
+			return nil
+		case !wrongSecret(err):
+			return unfinished(err) // it may be Identity's hour: the next try goes on
+		case wait > longestKnowing:
+			return x.unmake(ctx, err)
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return unfinished(err)
+		}
+	}
+}
+
+// longestKnowing is the last of the growing waits for Identity to know a secret
+// that Orchestrator has made: half a minute in all.
+const longestKnowing = 16 * time.Second
+
+// change puts the new secret into the profile's place.
+func (x *rotating) change(ctx context.Context) error {
+	if x.rotation.Switched {
+		return nil
+	}
+	if err := x.turnFor(ctx, x.p.Name, x.p); err != nil {
+		return unfinished(err)
+	}
+	defer x.Agent.admin.give()
+	next := x.p
+	if x.p.Source == api.SourcePaired && !x.store.config.Shared() {
+		moved := *x.p
+		next = &moved
+		next.Entry = "profile/" + next.Name + "/" + strings.ToLower(rand.Text()[:10])
+		if err := x.ledger.expect(orphan{Store: next.Store, Home: next.Home, Entry: next.Entry}); err != nil {
+			return unfinished(err)
+		}
+	}
+	if err := x.store.Put(ctx, next.Entry, x.made.toKeep()); err != nil {
+		return unfinished(err)
+	}
+	x.store.Forget(next.Entry)
+	back, err := x.store.Get(ctx, next.Entry)
+	if err == nil && !back.Secret.Equal(x.made.secret) {
+		err = &vault.Error{Store: x.store.String(), Op: "read back " + next.Entry, Kind: vault.ErrBroken, Why: "it is not what was written", Todo: "look at who else writes that entry"}
+	}
+	if err != nil {
+		return unfinished(err)
+	}
+	return x.switchTo(ctx, next)
+}
+
+func (x *rotating) switchTo(ctx context.Context, next *profile) error {
+	made := secretID{x.rotation.Made, x.mark(x.made.secret)}
+	paired := next
+	if next.Source != api.SourcePaired {
+		paired = nil
+	} else {
+		again := *next
+		again.SecretAt = x.now().UTC().Truncate(time.Second)
+		next, paired = &again, &again
+	}
+	if err := x.ledger.switched(x.p.Name, x.rotation, made, paired); err != nil {
+		return unfinished(err)
+	}
+	x.rotation.Switched = true
+	x.publish()
+	x.tell(4, "%s takes secret %s from %s from now on", x.p.Name, x.rotation.Made, x.store.name)
+	x.note("switched to " + x.rotation.Made)
+	x.sweep(ctx)
+	return nil
+}
+
+// clean deletes the old secret, which nobody here uses any more.
+func (x *rotating) clean(ctx context.Context) error {
+	switch old := x.rotation.Old; {
+	case old == "" || old == x.rotation.Made:
+		x.tell(5, "the old secret stays valid")
+	default:
+		if err := x.admin.Delete(ctx, x.admin.token, old); err != nil && !gone(err) {
+			return unfinished(err)
+		}
+		x.tell(5, "secret %s deleted at %s", old, x.p.address.Origin)
+		x.note("deleted " + old)
+	}
+	if err := x.unstage(ctx); err != nil {
+		return unfinished(err)
+	}
+	if err := x.Agent.admin.take(ctx); err != nil {
+		return err
+	}
+	defer x.Agent.admin.give()
+	if err := x.ledger.rotated(x.p.Name); err != nil {
+		return err
+	}
+	x.tell(6, "the secret of %s is rotated", x.p.Name)
+	return nil
+}
+
+// gone tells whether what was to be deleted is not there.
+func gone(err error) bool {
+	said, ok := errors.AsType[*orchestrator.SecretsError](err)
+	return ok && said.Kind == orchestrator.NotFound
+}
+
+// unmake takes back a secret that cannot be used, because of err.
+func (x *rotating) unmake(ctx context.Context, err error) error {
+	if failed := x.admin.Delete(ctx, x.admin.token, x.rotation.Made); failed != nil {
+		x.log.Error("a new secret that cannot be used is still valid", "profile", x.p.Name, "secret", x.rotation.Made, "error", failed)
+		err = errors.Join(err, failed)
+	} else {
+		x.note("deleted " + x.rotation.Made)
+	}
+	return x.giveUp(ctx, errors.Join(err, x.unstage(ctx)))
+}
+
+// giveUp forgets the rotation: everything is as it was.
+func (x *rotating) giveUp(ctx context.Context, err error) error {
+	if failed := x.Agent.admin.take(ctx); failed != nil {
+		return errors.Join(err, failed)
+	}
+	defer x.Agent.admin.give()
+	return errors.Join(err, x.ledger.rotated(x.p.Name))
+}
+
+// unfinished is an error after which the same command goes on.
+func unfinished(err error) error {
+	said := explain(err)
+	said.Hint = "nothing is lost: run the same command again, and it goes on where it stopped. " + said.Hint
+	return said
+}
+
+// note records a step of the rotation. Nothing is undone because of a record:
+// the act itself was recorded before.
+func (x *rotating) note(detail string) {
+	record := recordOf(x.caller, "admin")
+	record.Event, record.Profile, record.Detail = "rotate", x.p.Name, detail
+	if err := x.audit.AppendSync(record); err != nil {
+		x.log.Error("a step of a rotation was not recorded", "profile", x.p.Name, "step", detail, "error", err)
+	}
+}

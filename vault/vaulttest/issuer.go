@@ -1,0 +1,118 @@
+package vaulttest
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// issuer issues the certificates of a fake and of its clients.
+type issuer struct {
+	certificate *x509.Certificate
+	key         crypto.Signer
+	pool        *x509.CertPool
+	file        string
+}
+
+func newIssuer(t testing.TB) *issuer {
+	t.Helper()
+	a := &issuer{
+		certificate: template("fake authority"), key: ellipticKey(t),
+		pool: x509.NewCertPool(), file: filepath.Join(t.TempDir(), "ca.pem"),
+	}
+	a.certificate.IsCA, a.certificate.BasicConstraintsValid, a.certificate.KeyUsage = true, true, x509.KeyUsageCertSign
+	der := a.issue(t, a.certificate, a.key.Public())
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	a.pool.AppendCertsFromPEM(text)
+	if err := os.WriteFile(a.file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func (a *issuer) issue(t testing.TB, c *x509.Certificate, public crypto.PublicKey) []byte {
+	t.Helper()
+	der, err := x509.CreateCertificate(rand.Reader, c, a.certificate, public, a.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der
+}
+
+func (a *issuer) server(t testing.TB) tls.Certificate {
+	t.Helper()
+	key, c := ellipticKey(t), template("fake server")
+	c.IPAddresses, c.ExtKeyUsage = []net.IP{net.IPv4(127, 0, 0, 1)}, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	return tls.Certificate{Certificate: [][]byte{a.issue(t, c, key.Public())}, PrivateKey: key}
+}
+
+// Client is a client certificate with its key, both in PEM form.
+type Client struct {
+	Chain, Key string
+	Serial     string
+}
+
+// Of is what a client certificate can be like; the zero value is an ordinary one.
+type Of struct {
+	RSA   int       // bits of an RSA key; 0: an elliptic one
+	Until time.Time // when it ends; zero: in an hour
+}
+
+func (a *issuer) client(t testing.TB, o Of) Client {
+	t.Helper()
+	key := crypto.Signer(ellipticKey(t))
+	if o.RSA != 0 {
+		long, err := rsa.GenerateKey(rand.Reader, o.RSA)
+		if err != nil {
+			t.Fatal(err)
+		}
+		key = long
+	}
+	c := template("fake client")
+	c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+	if !o.Until.IsZero() {
+		c.NotBefore, c.NotAfter = o.Until.Add(-time.Hour), o.Until
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Client{
+		Chain:  string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.issue(t, c, key.Public())})),
+		Key:    string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})),
+		Serial: c.SerialNumber.String(),
+	}
+}
+
+func ellipticKey(t testing.TB) *ecdsa.PrivateKey {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+func template(name string) *x509.Certificate {
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 100))
+	if err != nil {
+		panic(err) // crypto/rand does not fail
+	}
+	return &x509.Certificate{
+		SerialNumber: serial, Subject: pkix.Name{CommonName: name},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		KeyUsage: x509.KeyUsageDigitalSignature,
+	}
+}
