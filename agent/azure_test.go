@@ -10,7 +10,7 @@ import (
 	"keytender/vault/vaulttest"
 )
 
-// TestProfileFromAKeyVault is the example of docs/stores.md: client id and secret
+// TestProfileFromAKeyVault is the example of docs/stores/azure.md: client id and secret
 // are one credential in a key vault, here a fake, as Orchestrator writes it.
 func TestProfileFromAKeyVault(t *testing.T) {
 	s, k := providertest.OIDCProvider(t, providertest.Options{}), vaulttest.FakeKeyVault(t)

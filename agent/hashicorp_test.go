@@ -10,7 +10,7 @@ import (
 	"keytender/vault/vaulttest"
 )
 
-// TestProfileFromAHashiCorpVault is the example of docs/stores.md, with real
+// TestProfileFromAHashiCorpVault is the example of docs/stores/hashicorp.md, with real
 // servers at both ends: client id and secret are one entry of the vault.
 func TestProfileFromAHashiCorpVault(t *testing.T) {
 	s, v := providertest.OIDCProvider(t, providertest.Options{}), vaulttest.HashiCorp(t)

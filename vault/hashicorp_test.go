@@ -12,7 +12,7 @@ import (
 	"keytender/vault/vaulttest"
 )
 
-// What the robots of these tests may do, as docs/stores.md tells it.
+// What the robots of these tests may do, as docs/stores/hashicorp.md tells it.
 const (
 	readersPolicy = `
 path "kv/robots/*"         { capabilities = ["read"] }
