@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"keytender/vault"
 )
 
 func TestConfigErrorsNameLineAndColumn(t *testing.T) {
@@ -134,7 +136,7 @@ func TestExampleConfig(t *testing.T) {
 	if _, err := newCatalog(c, nil); err != nil || len(c.Profiles) != 3 {
 		t.Errorf("%d profiles, %v", len(c.Profiles), err)
 	}
-	for _, part := range []any{c, c.Listen, c.Audit, ProfileConfig{}, AuthConfig{}} {
+	for _, part := range []any{c, c.Listen, c.Audit, vault.Config{}, vault.Fields{}, vault.Login{}, ProfileConfig{}, AuthConfig{}} {
 		for field := range reflect.TypeOf(part).Fields() {
 			if key := field.Tag.Get("yaml"); !strings.Contains(string(content), key+":") {
 				t.Errorf("the example does not explain %s", key)

@@ -9,7 +9,7 @@ import (
 	"keytender/vault/vaulttest"
 )
 
-// TestProfileFromACCP is the example of docs/stores.md: client id and secret are
+// TestProfileFromACCP is the example of docs/stores/cyberark.md: client id and secret are
 // one account in CyberArk, here a fake of its Central Credential Provider.
 func TestProfileFromACCP(t *testing.T) {
 	s, v := providertest.OIDCProvider(t, providertest.Options{}), vaulttest.FakeCCP(t)
@@ -36,7 +36,7 @@ profiles:
 	r.holdsNo(t, []string{s.Secret, token.AccessToken, client.Key, vaulttest.ServersText})
 }
 
-// TestProfileFromAConjur is the example of docs/stores.md: client id and secret
+// TestProfileFromAConjur is the example of docs/stores/cyberark.md: client id and secret
 // are two variables of a Conjur, here a fake.
 func TestProfileFromAConjur(t *testing.T) {
 	s, v := providertest.OIDCProvider(t, providertest.Options{}), vaulttest.FakeConjur(t)

@@ -32,7 +32,8 @@ func TestImportsRunOneWay(t *testing.T) {
 			if !mayImport(p.ImportPath, imported) {
 				t.Errorf("%s imports %s", p.ImportPath, imported)
 			}
-			if strings.Contains(strings.SplitN(imported, "/", 2)[0], ".") {
+			ships := !strings.HasPrefix(p.ImportPath, "keytender/vault/vaulttest") // which only tests import
+			if ships && strings.Contains(strings.SplitN(imported, "/", 2)[0], ".") {
 				owners[imported] = append(owners[imported], p.ImportPath)
 			}
 		}

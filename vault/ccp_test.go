@@ -158,7 +158,7 @@ func TestCCPPasswordBeingChanged(t *testing.T) {
 			fake.Set(a)
 			before = fake.Reads(t, "bot")
 			_, err := quick(t, ccpPlace(t, fake)).Get(t.Context(), "bot")
-			wantRefusal(t, err, ErrUnavailable, "read bot", "its password is being changed", "try again")
+			wantRefusal(t, err, ErrBusy, "read bot", "its password is being changed", "try again")
 			if n := fake.Reads(t, "bot") - before; n != 1+ccpPauses {
 				t.Errorf("asked %d times in vain", n)
 			}
@@ -169,7 +169,7 @@ func TestCCPPasswordBeingChanged(t *testing.T) {
 		p := ccpPlace(t, fake)
 		p.config.Timeout = time.Second // a pause has 1.5
 		_, err := p.open(t).Get(t.Context(), "bot")
-		wantRefusal(t, err, ErrUnavailable, "its password is being changed")
+		wantRefusal(t, err, ErrBusy, "its password is being changed")
 	})
 	t.Run("and nobody waits any more", func(t *testing.T) {
 		fake.Set(vaulttest.CCPAccount{Object: "bot", Content: canary, Changing: 1})

@@ -176,6 +176,8 @@ func Open(c Config, o Options) (Store, error) {
 func (c Config) CheckName(name string) error {
 	scheme, _, _ := strings.Cut(c.URL, ":")
 	switch {
+	case scheme == "hashicorp":
+		return checkHashiCorpName(name)
 	case scheme == "azure":
 		return checkAzureName(name)
 	case scheme == "cyberark-ccp":

@@ -4,6 +4,9 @@
 //	request ─► https, or http to loopback ─► dial (loopback checked again) ─► TLS ≥ 1.2
 //	        ◄─ body of at most 1 MiB ◄─ no redirect ◄─ nothing of the server's text in an error
 //
+// One other address may be asked over plain http, by a client made for that:
+// MetadataHost.
+//
 // A redirect is never followed, whatever the method: what is sent holds secrets
 // and tokens, and only the address that a person configured may have them.
 package egress
@@ -13,12 +16,18 @@ import (
 	"crypto/tls"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"time"
 )
 
 // MaxBody is how much of an answer's body is read, in bytes.
 const MaxBody = 1 << 20
+
+// MetadataHost is where a machine in a cloud is told about itself. The address
+// is link-local (RFC 3927): no router forwards what is sent there, so it ends at
+// the machine's own host.
+const MetadataHost = "169.254.169.254"
 
 // Options for New. The zero value trusts the system's authorities.
 type Options struct {
@@ -27,6 +36,9 @@ type Options struct {
 	Timeout   time.Duration // of a whole exchange, body included; 30 s if zero
 	// Certificate is shown to servers that ask for one; nil: none is.
 	Certificate *tls.Certificate
+	// Metadata lets the client ask MetadataHost over plain http, for there is no
+	// other way. Nothing secret may be sent there.
+	Metadata bool
 }
 
 // New makes a client; its CA files are read here, once. It is for concurrent
@@ -56,15 +68,19 @@ func New(o Options) (*http.Client, error) {
 	secure.DialContext = dial(dialer.DialContext).quiet
 	secure.DialTLSContext = dial(dialer.DialContext).secured(secure.TLSClientConfig, secure.TLSHandshakeTimeout)
 
-	near := *dialer
-	near.Control = loopbackOnly
-	plain := transport(o.Timeout)
-	plain.DialContext = dial(near.DialContext).quiet
+	g := &guard{secure: secure, plain: near(*dialer, o.Timeout, netip.Addr.IsLoopback), userAgent: o.UserAgent}
+	if o.Metadata {
+		g.metadata = near(*dialer, o.Timeout, isMetadata)
+	}
+	return &http.Client{Transport: g, Timeout: o.Timeout}, nil
+}
 
-	return &http.Client{
-		Transport: &guard{secure: secure, plain: plain, userAgent: o.UserAgent},
-		Timeout:   o.Timeout,
-	}, nil
+// near is a transport without TLS or a proxy, to the addresses that are allowed.
+func near(dialer net.Dialer, timeout time.Duration, allowed func(netip.Addr) bool) *http.Transport {
+	dialer.Control = only(allowed)
+	plain := transport(timeout)
+	plain.DialContext = dial(dialer.DialContext).quiet
+	return plain
 }
 
 // transport keeps no connection for a second request: requests are rare, and

@@ -118,6 +118,51 @@ func TestResolvedAddressIsCheckedBeforeConnecting(t *testing.T) {
 	}
 }
 
+// TestMetadataIsAskedOnlyWhereWanted: one address more, at its own port, by
+// clients that were made for it.
+func TestMetadataIsAskedOnlyWhereWanted(t *testing.T) {
+	plain, metadata := newClient(t, Options{Timeout: time.Second}), newClient(t, Options{Timeout: time.Second, Metadata: true})
+	for _, to := range []string{"http://169.254.169.254/", "http://192.0.2.1/", "http://169.254.169.253/", "http://169.254.169.254:8080/",
+		"http://169.254.169.254.example.test/", "http://2852039166/", "http://[::ffff:169.254.169.254]/"} {
+		if _, err := plain.Transport.(*guard).way(get(t, to)); !isPlaintext(err) {
+			t.Errorf("%s, by any client: %v", to, err)
+		}
+		way, err := metadata.Transport.(*guard).way(get(t, to))
+		if wanted := to == "http://"+MetadataHost+"/"; wanted != (err == nil) || wanted != (way != nil) {
+			t.Errorf("%s, by one for it: %v", to, err)
+		}
+	}
+	g := metadata.Transport.(*guard)
+	if g.metadata.Proxy != nil {
+		t.Error("the metadata service is asked through a proxy")
+	}
+	for what, dialled := range map[string]func() error{
+		"a name that is another address":        func() error { return second(g.metadata.DialContext(t.Context(), "tcp", "192.0.2.1:80")) },
+		"a name that is this machine":           func() error { return second(g.metadata.DialContext(t.Context(), "tcp", "127.0.0.1:80")) },
+		"localhost that is the metadata's host": func() error { return second(g.plain.DialContext(t.Context(), "tcp", MetadataHost+":80")) },
+	} {
+		if err := dialled(); !isPlaintext(err) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+func get(t *testing.T, to string) *http.Request {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), "GET", to, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func isPlaintext(err error) bool {
+	_, ok := errors.AsType[*PlaintextError](err)
+	return ok
+}
+
+func second(_ net.Conn, err error) error { return err }
+
 func TestLoopbackGoesToNoProxy(t *testing.T) {
 	before := proxied.Load()
 	plain, secure := newServer(t, orchestratortest.Options{}), newServer(t, orchestratortest.Options{TLS: true})

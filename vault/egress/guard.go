@@ -15,6 +15,7 @@ import (
 // what comes back.
 type guard struct {
 	secure, plain *http.Transport
+	metadata      *http.Transport // nil: MetadataHost may not be asked
 	userAgent     string
 }
 
@@ -52,6 +53,9 @@ func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
 func (g *guard) CloseIdleConnections() {
 	g.secure.CloseIdleConnections()
 	g.plain.CloseIdleConnections()
+	if g.metadata != nil {
+		g.metadata.CloseIdleConnections()
+	}
 }
 
 // way is the transport that a request may take.
@@ -61,19 +65,25 @@ func (g *guard) way(r *http.Request) (*http.Transport, error) {
 		return g.secure, nil
 	case r.URL.Scheme == "http" && IsLoopback(r.URL.Hostname()):
 		return g.plain, nil
+	case r.URL.Scheme == "http" && r.URL.Host == MetadataHost && g.metadata != nil:
+		return g.metadata, nil
 	}
 	return nil, &PlaintextError{Host: r.URL.Host}
 }
 
-// loopbackOnly is a net.Dialer's Control: it sees the address that a name was
+// only makes a net.Dialer's Control, which sees the address that a name was
 // resolved to, before anything is sent there.
-func loopbackOnly(_, address string, _ syscall.RawConn) error {
-	to, err := netip.ParseAddrPort(address)
-	if err != nil || !to.Addr().Unmap().IsLoopback() {
-		return &PlaintextError{Host: address}
+func only(allowed func(netip.Addr) bool) func(_, address string, _ syscall.RawConn) error {
+	return func(_, address string, _ syscall.RawConn) error {
+		to, err := netip.ParseAddrPort(address)
+		if err != nil || !allowed(to.Addr().Unmap()) {
+			return &PlaintextError{Host: address}
+		}
+		return nil
 	}
-	return nil
 }
+
+func isMetadata(address netip.Addr) bool { return address.String() == MetadataHost }
 
 // target is where a redirect points to, in our words.
 func target(answer *http.Response) Target {

@@ -1,8 +1,0 @@
-package vault
-
-import "errors"
-
-func openHashiCorp(Config, Options) (asked, error) { return nil, errors.New("open hashicorp: not yet") }
-func openAzure(Config, Options) (asked, error)     { return nil, errors.New("open azure: not yet") }
-
-func checkAzureName(name string) error { return checkSharedName(name) }
