@@ -19,6 +19,8 @@ type report struct {
 	loaded int64
 	binary int64 // size of the program, in bytes
 	crowd  crowd
+	trust  time.Duration // what reading the system's certificates takes
+	stores []*store
 }
 
 // quantity is one of the things that are compared, and what is aimed at.
@@ -58,6 +60,8 @@ func (r report) print(to io.Writer) error {
 	fmt.Fprintf(&text, "on: guards (%d of %[1]d foreign requests refused), identity (%s), audit (%d records)\n",
 		r.proof.refused, strings.Join(r.proof.sources, ", "), r.proof.records)
 	missed := r.comparisons(&text)
+	r.fetched(&text)
+	missed += r.cached(&text)
 	missed += r.figures(&text)
 	switch missed {
 	case 0:

@@ -16,6 +16,9 @@ type summary struct {
 	Start    float64 `json:"start_to_token_ms"`
 	Binary   float64 `json:"binary_mib"`
 	Requests int     `json:"provider_requests_for_10000_callers"`
+
+	Cold   map[string]coldToken `json:"cold_token_ms"`         // by store
+	Cached map[string]float64   `json:"cached_ratio_by_store"` // to the first store
 }
 
 type ratios struct {
@@ -26,6 +29,13 @@ type ratios struct {
 }
 
 func (r report) summary() summary {
+	cold, cached := map[string]coldToken{}, map[string]float64{}
+	for i, s := range r.stores {
+		cold[s.name] = coldToken{partsOf(medianOf(s.first)), partsOf(medianOf(s.later))}
+		if i > 0 {
+			cached[s.name] = rounded(s.like(r.stores[0]).value, 1000)
+		}
+	}
 	return summary{
 		Ratios: ratios{
 			TCPLatency:  r.ratio("tcp", 1, func(f figures) float64 { return float64(f.p50) }),
@@ -38,6 +48,8 @@ func (r report) summary() summary {
 		Start:    milliseconds(r.start.own()),
 		Binary:   mebibytes(r.binary),
 		Requests: r.crowd.requests,
+		Cold:     cold,
+		Cached:   cached,
 	}
 }
 
