@@ -269,7 +269,7 @@ func (w *watchedStore) note(began time.Time, err error) error {
 // one.
 func stateOf(err error) string {
 	switch {
-	case errors.Is(err, context.Canceled):
+	case errors.Is(err, context.Canceled), errors.Is(err, vault.ErrClosed):
 		return ""
 	case errors.Is(err, vault.ErrLocked):
 		return api.StoreLocked
