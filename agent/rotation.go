@@ -129,7 +129,7 @@ func (x *rotating) writable(ctx context.Context) error {
 		}
 	}
 	if x.store.config.Shared() {
-		return x.store.Put(ctx, x.p.Entry, x.held.toKeep())
+		return x.store.Put(ctx, x.p.Entry, x.held.toReplace(x.held.entry, x.held.clientID))
 	}
 	return x.store.Check(ctx)
 }

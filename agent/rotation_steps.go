@@ -166,8 +166,10 @@ func (x *rotating) change(ctx context.Context) error {
 		return unfinished(err)
 	}
 	defer x.Agent.admin.give()
-	next := x.p
-	if x.p.Source == api.SourcePaired && !x.store.config.Shared() {
+	next, entry := x.p, x.made.toKeep()
+	if x.store.config.Shared() {
+		entry = x.made.toReplace(x.held.entry, x.held.clientID)
+	} else if x.p.Source == api.SourcePaired {
 		moved := *x.p
 		next = &moved
 		next.Entry = "profile/" + next.Name + "/" + strings.ToLower(rand.Text()[:10])
@@ -175,7 +177,7 @@ func (x *rotating) change(ctx context.Context) error {
 			return unfinished(err)
 		}
 	}
-	if err := x.store.Put(ctx, next.Entry, x.made.toKeep()); err != nil {
+	if err := x.store.Put(ctx, next.Entry, entry); err != nil {
 		return unfinished(err)
 	}
 	x.store.Forget(next.Entry)

@@ -193,11 +193,27 @@ func (a *Agent) setSecret(ctx context.Context, caller peer.Caller, name, value s
 	if err := a.recordAct(caller, "secret", name, p.Found.TokenEndpoint); err != nil {
 		return err
 	}
-	if err := store.Put(ctx, p.Entry, held.toKeep()); err != nil {
+	if err := replace(ctx, store, p.Entry, held); err != nil {
 		return err
 	}
 	a.forget(name)
 	return nil
+}
+
+// replace puts a secret in the place of the one of the same client.
+func replace(ctx context.Context, store *watchedStore, entry string, held credential) error {
+	if !store.config.Shared() {
+		return store.Put(ctx, entry, held.toKeep())
+	}
+	store.Forget(entry)
+	old, err := store.Get(ctx, entry)
+	switch {
+	case errors.Is(err, vault.ErrNotFound), errors.Is(err, vault.ErrBroken):
+		return store.Put(ctx, entry, held.toKeep())
+	case err != nil:
+		return err
+	}
+	return store.Put(ctx, entry, held.toReplace(old, held.clientID))
 }
 
 // recordAct writes an administrative act to the audit, durably, before it is

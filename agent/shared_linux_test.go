@@ -1,0 +1,51 @@
+package agent
+
+import (
+	"fmt"
+	"testing"
+
+	"keytender/agent/api"
+	"keytender/agent/orchestratortest"
+	"keytender/vault/vaulttest"
+)
+
+// declaredIn declares the robot of s, whose secret rests in the entry robots of
+// corp.
+func declaredIn(s *orchestratortest.Server, robot orchestratortest.Client) string {
+	return fmt.Sprintf("profiles:\n  invoices: {kind: robot, url: %q, client_id: %s, secret: corp/robots}\n", s.Orchestrator, robot.ID)
+}
+
+// TestLayoutOfASharedEntryStays: others read the same entry, as one text here. A
+// rotation that is refused, one that is done, and a secret set by hand leave it so.
+func TestLayoutOfASharedEntryStays(t *testing.T) {
+	s := anOrchestrator(t)
+	robot, v, dir := s.AddMachine("", ""), vaulttest.FakeConjur(t), t.TempDir()
+	r := startIn(t, dir, fmt.Sprintf("  corp: {url: \"conjur://%s/corp/apps/keytender\", ca: [%s], write: true, login: {method: api_key, username: host/robots}}\n", v.Host, v.CAFile)+declaredIn(s, robot))
+	if err := r.admin.SetSecret(t.Context(), "store/corp", v.Key()); err != nil {
+		t.Fatal(err)
+	}
+	v.Set("apps/keytender/robots", robot.Secret)
+	r.mustPair(t, operatorOf(s))
+	weak := s.AddApp("", "", "OR.Folders")
+	r.mustPair(t, api.Pairing{Name: "weak", Kind: "app", URL: s.Orchestrator, ClientID: weak.ID, Secret: weak.Secret})
+	_, _, err := r.rotation(t, "invoices", api.Rotation{With: "weak"})
+	failsWith(t, err, api.InvalidRequest)
+	if got := v.Value("apps/keytender/robots"); got != robot.Secret {
+		t.Error("a rotation that made nothing changed the entry")
+	}
+	v.Set("apps/keytender/robots", robot.Secret)
+	if _, _, err := r.rotation(t, "invoices", api.Rotation{With: "operator"}); err != nil {
+		t.Fatal(err)
+	}
+	if got := v.Value("apps/keytender/robots"); got != s.Secrets(robot.ID)[0].Secret {
+		t.Error("after the rotation the entry is not the new secret alone")
+	}
+	v.Set("apps/keytender/robots", robot.Secret)
+	next := s.AddSecret(robot.ID, "")
+	if err := r.admin.SetSecret(t.Context(), "invoices", next.Secret); err != nil {
+		t.Fatal(err)
+	}
+	if got := v.Value("apps/keytender/robots"); got != next.Secret {
+		t.Error("after the secret was set the entry is not that secret alone")
+	}
+}
