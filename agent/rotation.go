@@ -145,7 +145,7 @@ func (x *rotating) administration(ctx context.Context) (administration, error) {
 	client := orchestrator.Client{HTTP: x.outbound.Load()}
 	secrets := client.MachineSecrets(*x.p.address, x.held.clientID)
 	if x.p.Kind == kindApp {
-		secrets = client.AppSecrets(*x.p.address, cmp.Or(x.p.Identity, x.p.Found.Issuer), x.held.clientID)
+		secrets = client.AppSecrets(*x.p.address, x.p.Identity, x.held.clientID)
 	}
 	switch scope := secrets.Scope; {
 	case x.with.address == nil || x.with.address.Origin != x.p.address.Origin || !sameIdentity(x.p, x.with):

@@ -128,6 +128,20 @@ func TestRotationOfAnApplication(t *testing.T) {
 	r.works(t)
 }
 
+// TestRotationOfAnApplicationOfANewOrganization: its Identity Server issues tokens at
+// the host's level, and is administered at the organization's alone.
+func TestRotationOfAnApplicationOfANewOrganization(t *testing.T) {
+	s := orchestratortest.New(orchestratortest.Options{NewOrg: true})
+	t.Cleanup(s.Close)
+	r := start(t, "")
+	r.mustPair(t, operatorOf(s))
+	app := s.AddApp("", "", "OR.Folders")
+	r.mustPair(t, api.Pairing{Name: "billing", Kind: "app", URL: s.Orchestrator, ClientID: app.ID, Secret: app.Secret})
+	if _, _, err := r.rotation(t, "billing", api.Rotation{With: "operator"}); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestRotationMakesNothingThatItCannotKeep: exit 2, and the server still has
 // one secret.
 func TestRotationMakesNothingThatItCannotKeep(t *testing.T) {
