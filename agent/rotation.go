@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
+	"sync"
 	"time"
 
 	"keytender/agent/api"
@@ -212,50 +212,6 @@ func (x *rotating) begin(ctx context.Context) error {
 	return x.ledger.rotating(x.p.Name, x.rotation)
 }
 
-// inUse is the id of the secret in use. Servers do not tell which one that is:
-// it is known if there is only one, or if a rotation of ours made it.
-func (x *rotating) inUse(list []orchestrator.SecretInfo) (string, error) {
-	known := x.ledger.held.SecretIDs[x.p.Name]
-	switch {
-	case x.asked.KeepOld:
-		return "", nil
-	case x.asked.Old != "":
-		if !slices.Contains(idsOf(list), x.asked.Old) {
-			return "", wrong("old", "%s has no secret %s: there is %s", x.p.Name, x.asked.Old, x.ages(list))
-		}
-		return x.asked.Old, nil
-	case known.Mark == x.mark(x.held.secret) && slices.Contains(idsOf(list), known.ID):
-		return known.ID, nil
-	case len(list) == 1:
-		return list[0].ID, nil
-	}
-	return "", wrong("old", "%s has %s, and which one is in use is not known: name it with --old ID, delete the others in Orchestrator, or say --keep-old", x.p.Name, x.ages(list))
-}
-
-func idsOf(list []orchestrator.SecretInfo) []string {
-	ids := []string{}
-	for _, s := range list {
-		ids = append(ids, s.ID)
-	}
-	return ids
-}
-
-// ages are the secrets that there are, for people.
-func (x *rotating) ages(list []orchestrator.SecretInfo) string {
-	if len(list) == 0 {
-		return "no secret"
-	}
-	var each []string
-	for _, s := range list {
-		text := "secret " + s.ID
-		if days := x.ageInDays(s.CreatedAt); days != nil {
-			text += fmt.Sprintf(" (%d days old)", *days)
-		}
-		each = append(each, text)
-	}
-	return strings.Join(each, ", ")
-}
-
 // mark is the HMAC of a secret, as the state keeps it.
 func (x *rotating) mark(s vault.Secret) string { return fmt.Sprintf("%x", x.granter.mark(s)) }
 
@@ -275,4 +231,29 @@ func (x *rotating) result(ctx context.Context) api.Rotated {
 		rotated.Secrets = append(rotated.Secrets, api.SecretInfo{ID: s.ID, AgeDays: x.ageInDays(s.CreatedAt), ExpiresAt: instant(s.ExpiresAt), InUse: s.ID == x.rotation.Made})
 	}
 	return rotated
+}
+
+// names is a set of profiles at which something is being done.
+type names struct {
+	mu sync.Mutex
+	in map[string]bool
+}
+
+func (n *names) begin(name string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.in[name] {
+		return false
+	}
+	if n.in == nil {
+		n.in = map[string]bool{}
+	}
+	n.in[name] = true
+	return true
+}
+
+func (n *names) end(name string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.in, name)
 }
