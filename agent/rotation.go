@@ -78,7 +78,7 @@ type rotating struct {
 	store    *watchedStore
 	held     credential // in use when it began
 	with     *profile
-	admin    administration
+	server   administration
 	rotation rotation
 	made     credential // the new one
 	warnings []string
@@ -102,7 +102,7 @@ func (x *rotating) prepare(ctx context.Context, name string) (err error) {
 	if err := x.writable(ctx); err != nil {
 		return err
 	}
-	if x.admin, err = x.administration(ctx); err != nil {
+	if x.server, err = x.administration(ctx); err != nil {
 		return err
 	}
 	return x.begin(ctx)
@@ -186,7 +186,7 @@ func (p *profile) identityOrigin() (string, error) {
 // begin lists the secrets that there are, finds the one in use among them, and
 // takes up a rotation that was cut off, or notes that one begins.
 func (x *rotating) begin(ctx context.Context) error {
-	list, err := x.admin.List(ctx, x.admin.token)
+	list, err := x.server.List(ctx, x.server.token)
 	if said, ok := errors.AsType[*orchestrator.SecretsError](err); ok && said.Kind == orchestrator.Denied {
 		return wrong("with", "%s: %s", said.What, said.Todo)
 	}
@@ -194,10 +194,10 @@ func (x *rotating) begin(ctx context.Context) error {
 		return err
 	}
 	x.tell(1, "%s has %s", x.p.Name, x.ages(list))
-	if err := x.Agent.admin.take(ctx); err != nil {
+	if err := x.admin.take(ctx); err != nil {
 		return err
 	}
-	defer x.Agent.admin.give()
+	defer x.admin.give()
 	if done, err := x.resume(ctx, list); done || err != nil {
 		return err
 	}
@@ -223,7 +223,7 @@ func (x *rotating) warn(format string, args ...any) {
 // result tells what came of it.
 func (x *rotating) result(ctx context.Context) api.Rotated {
 	rotated := api.Rotated{Changed: true, Profile: x.profileStatus(cmp.Or(x.broker.catalog.Load().profiles[x.p.Name], x.p)), Made: x.rotation.Made, Warnings: x.warnings}
-	list, err := x.admin.List(ctx, x.admin.token)
+	list, err := x.server.List(ctx, x.server.token)
 	if err != nil {
 		return rotated // what there is is only told where it can be had
 	}

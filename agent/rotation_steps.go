@@ -18,7 +18,7 @@ func (x *rotating) make(ctx context.Context) error {
 	if x.rotation.Made != "" {
 		return nil
 	}
-	info, secret, err := x.admin.Make(ctx, x.admin.token)
+	info, secret, err := x.server.Make(ctx, x.server.token)
 	if said, ok := errors.AsType[*orchestrator.SecretsError](err); ok && said.Unsure {
 		return unfinished(err) // the next run tells if there is a secret that nobody has
 	}
@@ -80,7 +80,7 @@ func (x *rotating) change(ctx context.Context) error {
 	if err := x.turnFor(ctx, x.p.Name, x.p); err != nil {
 		return unfinished(err)
 	}
-	defer x.Agent.admin.give()
+	defer x.admin.give()
 	next, entry := x.p, x.made.toKeep()
 	if x.store.config.Shared() {
 		entry = x.made.toReplace(x.held.entry, x.held.clientID)
@@ -133,7 +133,7 @@ func (x *rotating) clean(ctx context.Context) error {
 	case old == "" || old == x.rotation.Made:
 		x.tell(5, "the old secret stays valid")
 	default:
-		if err := x.admin.Delete(ctx, x.admin.token, old); err != nil && !gone(err) {
+		if err := x.server.Delete(ctx, x.server.token, old); err != nil && !gone(err) {
 			return unfinished(err)
 		}
 		x.tell(5, "secret %s deleted at %s", old, x.p.address.Origin)
@@ -142,10 +142,10 @@ func (x *rotating) clean(ctx context.Context) error {
 	if err := x.unstage(ctx); err != nil {
 		return unfinished(err)
 	}
-	if err := x.Agent.admin.take(ctx); err != nil {
+	if err := x.admin.take(ctx); err != nil {
 		return err
 	}
-	defer x.Agent.admin.give()
+	defer x.admin.give()
 	if err := x.ledger.rotated(x.p.Name); err != nil {
 		return err
 	}
@@ -161,7 +161,7 @@ func gone(err error) bool {
 
 // unmake takes back a secret that cannot be used, because of err.
 func (x *rotating) unmake(ctx context.Context, err error) error {
-	if failed := x.admin.Delete(ctx, x.admin.token, x.rotation.Made); failed != nil {
+	if failed := x.server.Delete(ctx, x.server.token, x.rotation.Made); failed != nil {
 		x.log.Error("a new secret that cannot be used is still valid", "profile", x.p.Name, "secret", x.rotation.Made, "error", failed)
 		err = errors.Join(err, failed)
 	} else {
@@ -172,10 +172,10 @@ func (x *rotating) unmake(ctx context.Context, err error) error {
 
 // giveUp forgets the rotation: everything is as it was.
 func (x *rotating) giveUp(ctx context.Context, err error) error {
-	if failed := x.Agent.admin.take(ctx); failed != nil {
+	if failed := x.admin.take(ctx); failed != nil {
 		return errors.Join(err, failed)
 	}
-	defer x.Agent.admin.give()
+	defer x.admin.give()
 	return errors.Join(err, x.ledger.rotated(x.p.Name))
 }
 
