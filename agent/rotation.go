@@ -24,6 +24,8 @@ import (
 // What is staged rests in the default store, for a new secret is told once.
 type rotation struct {
 	With     string    `json:"with"`   // the profile whose token administers the secrets
+	At       string    `json:"at"`     // the Orchestrator, for ids mean nothing elsewhere
+	Client   string    `json:"client"` // the client id
 	Began    time.Time `json:"began"`  // UTC
 	Before   []string  `json:"before"` // ids of the secrets that there were
 	Old      string    `json:"old"`    // id of the one in use, "" if it is to stay
@@ -198,17 +200,20 @@ func (x *rotating) begin(ctx context.Context) error {
 		return err
 	}
 	defer x.admin.give()
-	if done, err := x.resume(ctx, list); done || err != nil {
+	if goesOn, err := x.resume(ctx, list); goesOn || err != nil {
 		return err
 	}
 	old, err := x.inUse(list)
 	if err != nil {
 		return err
 	}
+	if err := x.unstage(ctx); err != nil { // of one that cannot go on
+		return err
+	}
 	if err := x.recordAct(x.caller, "rotate", x.p.Name, "with "+x.with.Name); err != nil {
 		return err
 	}
-	x.rotation = rotation{With: x.with.Name, Began: x.now().UTC().Truncate(time.Second), Before: idsOf(list), Old: old, Mark: x.mark(x.held.secret)}
+	x.rotation = rotation{With: x.with.Name, At: x.p.address.Base, Client: x.held.clientID, Began: x.now().UTC().Truncate(time.Second), Before: idsOf(list), Old: old, Mark: x.mark(x.held.secret)}
 	return x.ledger.rotating(x.p.Name, x.rotation)
 }
 
@@ -217,7 +222,9 @@ func (x *rotating) mark(s vault.Secret) string { return fmt.Sprintf("%x", x.gran
 
 // warn tells of something that a person should look at afterwards.
 func (x *rotating) warn(format string, args ...any) {
-	x.warnings = append(x.warnings, fmt.Sprintf(format, args...))
+	text := fmt.Sprintf(format, args...)
+	x.log.Warn("a secret is left at the server", "profile", x.p.Name, "warning", text)
+	x.warnings = append(x.warnings, text)
 }
 
 // result tells what came of it.

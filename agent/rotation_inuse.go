@@ -16,16 +16,21 @@ func (x *rotating) inUse(list []orchestrator.SecretInfo) (string, error) {
 	case x.asked.KeepOld:
 		return "", nil
 	case x.asked.Old != "":
-		if !slices.Contains(idsOf(list), x.asked.Old) {
-			return "", wrong("old", "%s has no secret %s: there is %s", x.p.Name, x.asked.Old, x.ages(list))
-		}
-		return x.asked.Old, nil
+		return x.asked.Old, x.has(list, x.asked.Old)
 	case known.Mark == x.mark(x.held.secret) && slices.Contains(idsOf(list), known.ID):
 		return known.ID, nil
 	case len(list) == 1:
 		return list[0].ID, nil
 	}
 	return "", wrong("old", "%s has %s, and which one is in use is not known: name it with --old ID, delete the others in Orchestrator, or say --keep-old", x.p.Name, x.ages(list))
+}
+
+// has returns nil if there is a secret of that id.
+func (x *rotating) has(list []orchestrator.SecretInfo, id string) error {
+	if slices.Contains(idsOf(list), id) {
+		return nil
+	}
+	return wrong("old", "%s has no secret %s: there is %s", x.p.Name, id, x.ages(list))
 }
 
 func idsOf(list []orchestrator.SecretInfo) []string {

@@ -1,0 +1,76 @@
+package agent
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"keytender/agent/api"
+	"keytender/agent/orchestratortest"
+)
+
+// cutOffAtTheEnd is an agent whose rotation of invoices is cut off when the new
+// secret is in use, and the old one still there.
+func cutOffAtTheEnd(t *testing.T) administered {
+	t.Helper()
+	r := administer(t, t.TempDir(), "")
+	r.server.Fault("/api/clientsecrets/", orchestratortest.Fault{Method: "DELETE", Status: 503})
+	if _, _, err := r.rotation(t, "invoices", api.Rotation{With: "operator"}); err == nil {
+		t.Fatal("the rotation is said to have worked")
+	}
+	r.server.Heal()
+	return r
+}
+
+// TestRotationOfAnotherPairingDoesNotGoOn: ids of secrets are small numbers, and
+// those of one server are other secrets at another one.
+func TestRotationOfAnotherPairingDoesNotGoOn(t *testing.T) {
+	r := cutOffAtTheEnd(t)
+	other := anOrchestrator(t)
+	bystander, robot := other.AddMachine("", ""), other.AddMachine("", "") // the first has secret 1 there
+	op := operatorOf(other)
+	op.Name = "operator2"
+	r.mustPair(t, op)
+	r.mustPair(t, api.Pairing{Name: "invoices", Kind: "robot", URL: other.Orchestrator, ClientID: robot.ID, Secret: robot.Secret, Replace: true})
+	rotated, steps, err := r.rotation(t, "invoices", api.Rotation{With: "operator2"})
+	if err != nil || len(rotated.Warnings) != 1 || !strings.Contains(rotated.Warnings[0], r.server.Orchestrator) {
+		t.Errorf("%v, warned of %q", err, rotated.Warnings)
+	}
+	if n := len(other.Secrets(bystander.ID)); n != 1 {
+		t.Errorf("a secret of another machine was deleted: %q", steps)
+	}
+	if now := other.Secrets(robot.ID); len(now) != 1 || now[0].Secret == robot.Secret {
+		t.Errorf("%d secrets, steps %q", len(now), steps)
+	}
+}
+
+// TestOldSecretIsKeptThoughItWasToGo: what is said now goes before what was said
+// when the rotation began.
+func TestOldSecretIsKeptThoughItWasToGo(t *testing.T) {
+	r := cutOffAtTheEnd(t)
+	if _, _, err := r.rotation(t, "invoices", api.Rotation{With: "operator", KeepOld: true}); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(r.server.Secrets(r.robot.ID)); n != 2 {
+		t.Errorf("%d secrets, want both", n)
+	}
+}
+
+// TestRotationThatSomebodyOvertookDoesNotGoOn: another secret was given by hand
+// since.
+func TestRotationThatSomebodyOvertookDoesNotGoOn(t *testing.T) {
+	r := cutOffAtTheEnd(t)
+	made := r.server.Secrets(r.robot.ID)[1]
+	theirs := r.server.AddSecret(r.robot.ID, "")
+	if err := r.admin.SetSecret(t.Context(), "invoices", theirs.Secret); err != nil {
+		t.Fatal(err)
+	}
+	rotated, steps, err := r.rotation(t, "invoices", api.Rotation{With: "operator", Old: fmt.Sprint(theirs.SecretID)})
+	if err != nil || len(rotated.Warnings) != 1 || !strings.Contains(rotated.Warnings[0], fmt.Sprint("secret ", made.SecretID, " of invoices")) {
+		t.Errorf("%v, warned of %q", err, rotated.Warnings)
+	}
+	if now := r.server.Secrets(r.robot.ID); len(now) != 3 || fmt.Sprint(now[2].SecretID) != rotated.Made {
+		t.Errorf("%d secrets, made %s, steps %q", len(now), rotated.Made, steps)
+	}
+	r.works(t)
+}
