@@ -81,6 +81,7 @@ type rotating struct {
 	held     credential // in use when it began
 	with     *profile
 	server   administration
+	refused  *api.Error // Identity's word on held, if that was that it is wrong
 	rotation rotation
 	made     credential // the new one
 	warnings []string
@@ -105,6 +106,9 @@ func (x *rotating) prepare(ctx context.Context, name string) (err error) {
 		return err
 	}
 	if x.server, err = x.administration(ctx); err != nil {
+		return err
+	}
+	if err := x.tryHeld(ctx); err != nil {
 		return err
 	}
 	return x.begin(ctx)

@@ -74,3 +74,43 @@ func TestRotationThatSomebodyOvertookDoesNotGoOn(t *testing.T) {
 	}
 	r.works(t)
 }
+
+// TestProofThatFailsCanGoOn: Identity goes away once the new secret is made.
+func TestProofThatFailsCanGoOn(t *testing.T) {
+	r := administer(t, t.TempDir(), "")
+	r.server.Fault("/api/clientsecrets/", orchestratortest.Fault{Method: "POST", Edit: func(map[string]any) {
+		r.server.Fault("/connect/token", orchestratortest.Fault{Status: 503})
+	}})
+	if _, _, err := r.rotation(t, "invoices", api.Rotation{With: "operator"}); err == nil {
+		t.Fatal("the rotation is said to have worked")
+	}
+	r.server.Heal()
+	r.works(t)
+	rotated, steps, err := r.rotation(t, "invoices", api.Rotation{With: "operator"})
+	if now := r.server.Secrets(r.robot.ID); err != nil || len(now) != 1 || fmt.Sprint(now[0].SecretID) != rotated.Made {
+		t.Errorf("%v, %d secrets, steps %q", err, len(now), steps)
+	}
+	r.works(t)
+}
+
+// TestLostSecretIsMadeAnew: the only secret that the server has is not the one
+// that the agent has, so it may be in use elsewhere.
+func TestLostSecretIsMadeAnew(t *testing.T) {
+	r := administer(t, t.TempDir(), "")
+	theirs := r.server.AddSecret(r.robot.ID, "")
+	r.server.RemoveSecret(r.robot.SecretID)
+	_, _, err := r.rotation(t, "invoices", api.Rotation{With: "operator"})
+	if e := failsWith(t, err, api.ProviderRefused); !strings.Contains(e.Hint, "--keep-old") {
+		t.Errorf("%v", e)
+	}
+	if now := r.server.Secrets(r.robot.ID); len(now) != 1 {
+		t.Fatalf("%d secrets", len(now))
+	}
+	if _, _, err := r.rotation(t, "invoices", api.Rotation{With: "operator", KeepOld: true}); err != nil {
+		t.Fatal(err)
+	}
+	if now := r.server.Secrets(r.robot.ID); len(now) != 2 || now[0].SecretID != theirs.SecretID {
+		t.Errorf("%d secrets", len(now))
+	}
+	r.works(t)
+}

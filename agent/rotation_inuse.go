@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -8,11 +9,33 @@ import (
 	"keytender/agent/internal/orchestrator"
 )
 
+// tryHeld gets a token with the secret in use: who writes an entry with the client
+// id in it must not get another client's secret by naming that, and which secret is
+// in use is not known of one that is wrong.
+func (x *rotating) tryHeld(ctx context.Context) error {
+	to, err := x.granter.endpoint(ctx, x.p)
+	if err != nil {
+		return err
+	}
+	_, err = x.tryToken(ctx, x.caller, x.p, to, x.held)
+	if err == nil {
+		return nil
+	}
+	said := explain(err)
+	if said.ProviderError != "invalid_client" {
+		return err
+	}
+	x.refused = said
+	return nil
+}
+
 // inUse is the id of the secret in use. Servers do not tell which one that is:
 // it is known if there is only one, or if a rotation of ours made it.
 func (x *rotating) inUse(list []orchestrator.SecretInfo) (string, error) {
 	known := x.ledger.held.SecretIDs[x.p.Name]
 	switch {
+	case x.refused != nil && (x.p.ClientIDFrom != "" || !x.asked.KeepOld && x.asked.Old == ""):
+		return "", x.isRefused()
 	case x.asked.KeepOld:
 		return "", nil
 	case x.asked.Old != "":
@@ -23,6 +46,17 @@ func (x *rotating) inUse(list []orchestrator.SecretInfo) (string, error) {
 		return list[0].ID, nil
 	}
 	return "", wrong("old", "%s has %s, and which one is in use is not known: name it with --old ID, delete the others in Orchestrator, or say --keep-old", x.p.Name, x.ages(list))
+}
+
+// isRefused is why no secret is made beside one that is wrong.
+func (x *rotating) isRefused() error {
+	said := *x.refused
+	said.Profile, said.Description = x.p.Name, said.Description+", so which secret of "+x.held.clientID+" is in use is not known, and none was made"
+	said.Hint = "say --keep-old if it is lost, or name with --old ID which one is to be deleted"
+	if x.p.ClientIDFrom != "" {
+		said.Hint = "put a client id and secret that belong together into the entry " + x.p.Entry + " of " + x.store.name
+	}
+	return &said
 }
 
 // has returns nil if there is a secret of that id.

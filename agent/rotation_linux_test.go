@@ -230,7 +230,7 @@ func TestRotationThatFailsCanGoOn(t *testing.T) {
 		"make refused":           {secrets, orchestratortest.Fault{Method: "POST", Status: 429, RetryAfter: "7"}, false},
 		"make broken":            {secrets, orchestratortest.Fault{Method: "POST", Status: 500}, false},
 		"made, and the line cut": {secrets, orchestratortest.Fault{Method: "POST", Cut: true}, true},
-		"proof unavailable":      {"/connect/token", orchestratortest.Fault{Status: 503}, false},
+		"Identity unavailable":   {"/connect/token", orchestratortest.Fault{Status: 503}, false},
 		"delete unavailable":     {secrets, orchestratortest.Fault{Method: "DELETE", Status: 503}, false},
 		"delete, a proxy's page": {secrets, orchestratortest.Fault{Method: "DELETE", HTML: true, Status: 502}, false},
 	} {

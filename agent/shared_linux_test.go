@@ -49,3 +49,26 @@ func TestLayoutOfASharedEntryStays(t *testing.T) {
 		t.Error("after the secret was set the entry is not that secret alone")
 	}
 }
+
+// TestWhoWritesTheEntryGetsNoOtherClientsSecret: with client_id_from: entry, whoever
+// may write the entry chooses the client whose secrets are administered.
+func TestWhoWritesTheEntryGetsNoOtherClientsSecret(t *testing.T) {
+	s := anOrchestrator(t)
+	robot, victim := s.AddMachine("", ""), s.AddMachine("", "")
+	r := startIn(t, t.TempDir(), vaultConfig("corp", "")+fmt.Sprintf("profiles:\n  invoices: {kind: robot, url: %q, client_id_from: entry, secret: corp/robots}\n", s.Orchestrator))
+	v := r.shares(t, "corp")
+	v.write("robots", robot.ID, robot.Secret)
+	r.mustPair(t, operatorOf(s))
+	r.mustToken(t, api.TokenRequest{Profile: "invoices"})
+	v.write("robots", victim.ID, "whatever")
+	_, steps, err := r.rotation(t, "invoices", api.Rotation{With: "operator"})
+	if err == nil {
+		t.Errorf("rotated: %q", steps)
+	}
+	if now := s.Secrets(victim.ID); len(now) != 1 || now[0].SecretID != victim.SecretID {
+		t.Errorf("the other client has %+v", now)
+	}
+	if _, secret := v.read("robots"); secret != "whatever" {
+		t.Error("whoever may write the entry can read a secret of another client there")
+	}
+}
