@@ -114,3 +114,22 @@ func TestLostSecretIsMadeAnew(t *testing.T) {
 	}
 	r.works(t)
 }
+
+// TestDeclaredProfileRotatesWhileAnotherIsPaired: what one act changes must not stop
+// another that is about another profile.
+func TestDeclaredProfileRotatesWhileAnotherIsPaired(t *testing.T) {
+	s := anOrchestrator(t)
+	robot := s.AddMachine("", "")
+	r := startIn(t, t.TempDir(), fmt.Sprintf("profiles:\n  invoices: {kind: robot, url: %q, client_id: %s}\n", s.Orchestrator, robot.ID))
+	r.mustPair(t, operatorOf(s))
+	if err := r.admin.SetSecret(t.Context(), "invoices", robot.Secret); err != nil {
+		t.Fatal(err)
+	}
+	more := s.AddMachine("", "")
+	s.Fault("/api/clientsecrets/", orchestratortest.Fault{Times: 1, Method: "POST", Edit: func(map[string]any) {
+		r.mustPair(t, api.Pairing{Name: "more", Kind: "robot", URL: s.Orchestrator, ClientID: more.ID, Secret: more.Secret})
+	}})
+	if _, _, err := r.rotation(t, "invoices", api.Rotation{With: "operator"}); err != nil {
+		t.Error(err)
+	}
+}
