@@ -114,30 +114,40 @@ func (x *rotating) prepare(ctx context.Context, name string) (err error) {
 	return x.begin(ctx)
 }
 
-// writable sees that both the profile's store and the default one take a
-// secret: what is in the profile's entry is written back as it is.
+// writable sees that both the profile's store and the default one take a secret.
+// What is in a shared entry is written back as it is.
 func (x *rotating) writable(ctx context.Context) error {
-	if x.store.config.Shared() && !x.store.config.Write {
-		return &api.Error{Code: api.InvalidRequest, Field: "store", Profile: x.p.Name, Description: x.store.name + " is read-only, so a new secret could not be kept there",
-			Hint: "say write: true at the store in config.yaml and reload; nothing was made"}
-	}
 	fallback, err := x.stores.get("")
 	if err != nil {
 		return err
 	}
+	switch {
+	case x.store.config.Shared() && !x.store.config.Write:
+		return &api.Error{Code: api.InvalidRequest, Field: "store", Profile: x.p.Name, Description: x.store.name + " is read-only, so a new secret could not be kept there",
+			Hint: "say write: true at the store in config.yaml and reload; nothing was made"}
+	case x.store.config.Shared():
+		err = x.store.Put(ctx, x.p.Entry, x.held.toReplace(x.held.entry, x.held.clientID))
+	case x.store != fallback:
+		err = x.tryStage(ctx, x.store)
+	}
+	if err != nil {
+		return err
+	}
+	return x.tryStage(ctx, fallback)
+}
+
+// tryStage sees that a store takes and removes an entry, unless a secret is
+// staged there.
+func (x *rotating) tryStage(ctx context.Context, store *watchedStore) error {
+	_, err := store.Get(ctx, stageOf(x.p.Name))
+	if !errors.Is(err, vault.ErrNotFound) && !errors.Is(err, vault.ErrBroken) {
+		return err
+	}
 	probe := vault.Entry{Secret: vault.NewSecret("a place for the new secret"), Origins: x.held.origins}
-	if _, err := fallback.Get(ctx, stageOf(x.p.Name)); err != nil { // else one is staged there
-		if err := fallback.Put(ctx, stageOf(x.p.Name), probe); err != nil {
-			return err
-		}
-		if err := fallback.Delete(ctx, stageOf(x.p.Name)); err != nil {
-			return err
-		}
+	if err := store.Put(ctx, stageOf(x.p.Name), probe); err != nil {
+		return err
 	}
-	if x.store.config.Shared() {
-		return x.store.Put(ctx, x.p.Entry, x.held.toReplace(x.held.entry, x.held.clientID))
-	}
-	return x.store.Check(ctx)
+	return store.Delete(ctx, stageOf(x.p.Name))
 }
 
 // stageOf is where in the default store a new secret waits.

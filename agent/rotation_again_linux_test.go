@@ -2,11 +2,14 @@ package agent
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"keytender/agent/api"
 	"keytender/agent/orchestratortest"
+	"keytender/installer/testbed/disk"
 )
 
 // cutOffAtTheEnd is an agent whose rotation of invoices is cut off when the new
@@ -132,4 +135,108 @@ func TestDeclaredProfileRotatesWhileAnotherIsPaired(t *testing.T) {
 	if _, _, err := r.rotation(t, "invoices", api.Rotation{With: "operator"}); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestOvertakenRotationTakesBackWhatItMade: while a rotation waits for the server,
+// the profile gets another secret, or goes.
+func TestOvertakenRotationTakesBackWhatItMade(t *testing.T) {
+	for what, c := range map[string]struct {
+		act     func(*testing.T, administered, orchestratortest.Client) error
+		entries int
+	}{
+		"unpaired": {func(t *testing.T, r administered, _ orchestratortest.Client) error {
+			return r.admin.Unpair(t.Context(), "invoices")
+		}, 1},
+		"paired anew": {func(t *testing.T, r administered, theirs orchestratortest.Client) error {
+			p := r.robotPairing()
+			p.Secret, p.Replace = theirs.Secret, true
+			_, _, err := r.pairing(t, p)
+			return err
+		}, 2},
+		"secret set": {func(t *testing.T, r administered, theirs orchestratortest.Client) error {
+			return r.admin.SetSecret(t.Context(), "invoices", theirs.Secret)
+		}, 2},
+	} {
+		t.Run(what, func(t *testing.T) {
+			r := administer(t, t.TempDir(), "")
+			theirs := r.server.AddSecret(r.robot.ID, "")
+			r.server.Fault("/api/clientsecrets/", orchestratortest.Fault{Times: 1, Method: "POST", Edit: func(map[string]any) {
+				if err := c.act(t, r, theirs); err != nil {
+					t.Error(err)
+				}
+			}})
+			_, steps, err := r.rotation(t, "invoices", api.Rotation{With: "operator", Old: fmt.Sprint(r.robot.SecretID)})
+			failsWith(t, err, api.AlreadyPaired)
+			if now := r.server.Secrets(r.robot.ID); len(now) != 2 || now[1].SecretID != theirs.SecretID {
+				t.Errorf("%d secrets at the server, steps %q", len(now), steps)
+			}
+			if n := r.entries(t); n != c.entries {
+				t.Errorf("%d entries in the store, want %d", n, c.entries)
+			}
+			if what != "unpaired" {
+				r.works(t)
+			}
+		})
+	}
+}
+
+// TestSecretThatCannotBeTakenBackIsNamed: neither the default store takes the new
+// secret nor the server takes it back.
+func TestSecretThatCannotBeTakenBackIsNamed(t *testing.T) {
+	r := administer(t, t.TempDir(), "")
+	stores := filepath.Join(r.state, "stores")
+	r.server.Fault("/api/clientsecrets/", orchestratortest.Fault{Method: "DELETE", Status: 503})
+	r.server.Fault("/api/clientsecrets/", orchestratortest.Fault{Times: 1, Method: "POST", Edit: func(map[string]any) {
+		if err := os.Rename(stores, stores+".aside"); err != nil {
+			t.Error(err)
+		}
+		writeFile(t, stores, "")
+	}})
+	_, _, err := r.rotation(t, "invoices", api.Rotation{With: "operator"})
+	left := r.server.Secrets(r.robot.ID)
+	if len(left) != 2 {
+		t.Fatalf("%d secrets at the server", len(left))
+	}
+	named := fmt.Sprint("secret ", left[1].SecretID, " of invoices")
+	if e := failsWith(t, err, api.StoreUnavailable); !strings.Contains(e.Hint, "delete "+named) {
+		t.Errorf("it is not told that a secret is valid and in use by nobody: %v", e)
+	}
+	if err := os.Remove(stores); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(stores+".aside", stores); err != nil {
+		t.Fatal(err)
+	}
+	r.server.Heal()
+	rotated, _, err := r.rotation(t, "invoices", api.Rotation{With: "operator", KeepOld: true})
+	if err != nil || len(rotated.Warnings) != 1 || !strings.Contains(rotated.Warnings[0], named) {
+		t.Errorf("%v, warned of %q", err, rotated.Warnings)
+	}
+}
+
+// TestRotationMakesNothingWhereItsOwnStoreIsFull: a store of the agent's own that is
+// not the default one.
+func TestRotationMakesNothingWhereItsOwnStoreIsFull(t *testing.T) {
+	disk.Run(t, func(t *testing.T) {
+		dir := t.TempDir()
+		second := filepath.Join(dir, "state", "stores", "second")
+		disk.Tiny(t, second, "512k")
+		r := administer(t, dir, secondStore(t, dir))
+		if _, err := r.admin.Migrate(t.Context(), "invoices", api.Migration{Store: "second"}, nil); err != nil {
+			t.Fatal(err)
+		}
+		heal := disk.Fill(t, second)
+		_, _, err := r.rotation(t, "invoices", api.Rotation{With: "operator"})
+		if e := failsWith(t, err, api.StoreUnavailable); !strings.Contains(e.Description, "no space left") {
+			t.Errorf("%v", e)
+		}
+		if now := r.server.Secrets(r.robot.ID); len(now) != 1 || now[0].SecretID != r.robot.SecretID {
+			t.Errorf("%d secrets at the server", len(now))
+		}
+		heal()
+		if _, _, err := r.rotation(t, "invoices", api.Rotation{With: "operator"}); err != nil {
+			t.Error(err)
+		}
+		r.works(t)
+	})
 }

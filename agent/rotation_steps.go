@@ -2,9 +2,7 @@ package agent
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
-	"strings"
 	"time"
 
 	"keytender/agent/api"
@@ -77,33 +75,81 @@ func (x *rotating) change(ctx context.Context) error {
 	if x.rotation.Switched {
 		return nil
 	}
-	if err := x.turnFor(ctx, x.p.Name, x.p); err != nil {
-		return unfinished(err)
+	err := x.turnFor(ctx, x.p.Name, x.p)
+	if err == nil {
+		err = x.put(ctx)
+		x.admin.give()
 	}
-	defer x.admin.give()
-	next, entry := x.p, x.made.toKeep()
-	if x.store.config.Shared() {
-		entry = x.made.toReplace(x.held.entry, x.held.clientID)
-	} else if x.p.Source == api.SourcePaired {
-		moved := *x.p
-		next = &moved
-		next.Entry = "profile/" + next.Name + "/" + strings.ToLower(rand.Text()[:10])
-		if err := x.ledger.expect(orphan{Store: next.Store, Home: next.Home, Entry: next.Entry}); err != nil {
-			return unfinished(err)
-		}
+	switch {
+	case err == nil:
+		return nil
+	case x.overtaken(ctx):
+		return x.unmake(ctx, err)
+	}
+	return unfinished(err)
+}
+
+// overtaken tells whether the profile is gone or has another secret by now, so
+// that the new one is of no use.
+func (x *rotating) overtaken(ctx context.Context) bool {
+	p := x.broker.catalog.Load().profiles[x.p.Name]
+	if p == nil {
+		return true
+	}
+	now, err := x.readAnew(ctx, p)
+	return err == nil && (now.clientID != x.held.clientID || !x.knows(now.secret))
+}
+
+// knows tells whether s is one of the two secrets that the rotation is about.
+func (x *rotating) knows(s vault.Secret) bool {
+	return s.Equal(x.held.secret) || s.Equal(x.made.secret)
+}
+
+// put writes the new secret, reads it back, and switches to it. The turn is held.
+func (x *rotating) put(ctx context.Context) (err error) {
+	if x.store, err = x.granter.store(x.p); err != nil { // a reload may have closed the one before
+		return err
+	}
+	next, entry, err := x.target(ctx)
+	if err != nil {
+		return err
 	}
 	if err := x.store.Put(ctx, next.Entry, entry); err != nil {
-		return unfinished(err)
+		return err
 	}
 	x.store.Forget(next.Entry)
 	back, err := x.store.Get(ctx, next.Entry)
-	if err == nil && !back.Secret.Equal(x.made.secret) {
-		err = &vault.Error{Store: x.store.String(), Op: "read back " + next.Entry, Kind: vault.ErrBroken, Why: "it is not what was written", Todo: "look at who else writes that entry"}
-	}
 	if err != nil {
-		return unfinished(err)
+		return err
+	}
+	if !back.Secret.Equal(x.made.secret) {
+		return &vault.Error{Store: x.store.String(), Op: "read back " + next.Entry, Kind: vault.ErrBroken, Why: "it is not what was written", Todo: "look at who else writes that entry"}
 	}
 	return x.switchTo(ctx, next)
+}
+
+// target is where the new secret goes, and what is written there: a new entry in a
+// store of the agent's own; else the one that there is, unless somebody else has
+// put another secret there meanwhile.
+func (x *rotating) target(ctx context.Context) (*profile, vault.Entry, error) {
+	if x.p.Source == api.SourcePaired && !x.store.config.Shared() {
+		moved := *x.p
+		moved.Entry = newEntry(moved.Name)
+		return &moved, x.made.toKeep(), x.ledger.expect(orphan{Store: moved.Store, Home: moved.Home, Entry: moved.Entry})
+	}
+	x.store.Forget(x.p.Entry)
+	old, err := x.store.Get(ctx, x.p.Entry)
+	switch {
+	case err != nil:
+		return nil, vault.Entry{}, err
+	case !x.knows(old.Secret):
+		return nil, vault.Entry{}, &api.Error{Code: api.AlreadyPaired, Profile: x.p.Name, Field: "entry",
+			Description: "somebody else has put another secret into the entry " + x.p.Entry + " of " + x.store.name + " meanwhile, which stays",
+			Hint:        "see who else rotates the secret of " + x.held.clientID}
+	case x.store.config.Shared():
+		return x.p, x.made.toReplace(old, x.held.clientID), nil
+	}
+	return x.p, x.made.toKeep(), nil
 }
 
 func (x *rotating) switchTo(ctx context.Context, next *profile) error {
@@ -117,7 +163,7 @@ func (x *rotating) switchTo(ctx context.Context, next *profile) error {
 		next, paired = &again, &again
 	}
 	if err := x.ledger.switched(x.p.Name, x.rotation, made, paired); err != nil {
-		return unfinished(err)
+		return err
 	}
 	x.rotation.Switched = true
 	x.publish()
@@ -159,14 +205,16 @@ func gone(err error) bool {
 	return ok && said.Kind == orchestrator.NotFound
 }
 
-// unmake takes back a secret that cannot be used, because of err.
+// unmake takes back a secret that cannot be used, because of err. One that the
+// server does not take back is told now, and again by the next rotation.
 func (x *rotating) unmake(ctx context.Context, err error) error {
-	if failed := x.server.Delete(ctx, x.server.token, x.rotation.Made); failed != nil {
+	if failed := x.server.Delete(ctx, x.server.token, x.rotation.Made); failed != nil && !gone(failed) {
 		x.log.Error("a new secret that cannot be used is still valid", "profile", x.p.Name, "secret", x.rotation.Made, "error", failed)
-		err = errors.Join(err, failed)
-	} else {
-		x.note("deleted " + x.rotation.Made)
+		said := explain(err)
+		said.Hint = "delete secret " + x.rotation.Made + " of " + x.p.Name + " in Orchestrator, which is valid and in use by nobody; " + said.Hint
+		return errors.Join(said, x.unstage(ctx))
 	}
+	x.note("deleted " + x.rotation.Made)
 	return x.giveUp(ctx, errors.Join(err, x.unstage(ctx)))
 }
 
@@ -182,7 +230,7 @@ func (x *rotating) giveUp(ctx context.Context, err error) error {
 // unfinished is an error after which the same command goes on.
 func unfinished(err error) error {
 	said := explain(err)
-	said.Hint = "nothing is lost: run the same command again, and it goes on where it stopped. " + said.Hint
+	said.Hint += "; nothing is lost: the same command goes on where it stopped"
 	return said
 }
 

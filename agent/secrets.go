@@ -61,7 +61,7 @@ func (a *Agent) keep(ctx context.Context, caller peer.Caller, event string, p, b
 // not put there for this profile, stays.
 func (a *Agent) place(ctx context.Context, p, before *profile, store *watchedStore, held credential) error {
 	if !store.config.Shared() {
-		p.Entry = "profile/" + p.Name + "/" + strings.ToLower(rand.Text()[:10])
+		p.Entry = newEntry(p.Name)
 		return a.ledger.expect(orphan{Store: p.Store, Home: p.Home, Entry: p.Entry})
 	}
 	p.Entry = cmp.Or(p.Entry, p.Name)
@@ -81,6 +81,11 @@ func (a *Agent) place(ctx context.Context, p, before *profile, store *watchedSto
 	}
 	return &api.Error{Code: api.AlreadyPaired, Profile: p.Name, Field: "entry", Description: store.name + " has an entry " + p.Entry + " already, which Keytender did not make",
 		Hint: "give no secret, and the one that is there is used; or name another entry with --entry"}
+}
+
+// newEntry is the name of a new entry in a store of the agent's own.
+func newEntry(profile string) string {
+	return "profile/" + profile + "/" + strings.ToLower(rand.Text()[:10])
 }
 
 // turnFor takes the turn for a change to a profile, unless the profile is not

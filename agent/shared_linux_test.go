@@ -72,3 +72,22 @@ func TestWhoWritesTheEntryGetsNoOtherClientsSecret(t *testing.T) {
 		t.Error("whoever may write the entry can read a secret of another client there")
 	}
 }
+
+// TestRotationOverwritesNobodysSecret: another machine rotates the secret of the same
+// client, and is quicker.
+func TestRotationOverwritesNobodysSecret(t *testing.T) {
+	s := anOrchestrator(t)
+	robot := s.AddMachine("", "")
+	r := startIn(t, t.TempDir(), vaultConfig("corp", "")+declaredIn(s, robot))
+	v := r.shares(t, "corp")
+	v.write("robots", robot.ID, robot.Secret)
+	r.mustPair(t, operatorOf(s))
+	theirs := s.AddSecret(robot.ID, "")
+	s.Fault("/api/clientsecrets/", orchestratortest.Fault{Method: "POST", Edit: func(map[string]any) {
+		v.write("robots", robot.ID, theirs.Secret) // another machine rotates as well
+	}})
+	_, steps, err := r.rotation(t, "invoices", api.Rotation{With: "operator", Old: fmt.Sprint(robot.SecretID)})
+	if _, secret := v.read("robots"); secret != theirs.Secret {
+		t.Errorf("what another program wrote meanwhile is overwritten: %q, %v", steps, err)
+	}
+}
