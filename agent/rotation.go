@@ -81,6 +81,7 @@ type rotating struct {
 	held     credential // in use when it began
 	with     *profile
 	server   administration
+	shared   []string   // other profiles that have held in a place of their own
 	refused  *api.Error // Identity's word on held, if that was that it is wrong
 	rotation rotation
 	made     credential // the new one
@@ -111,6 +112,7 @@ func (x *rotating) prepare(ctx context.Context, name string) (err error) {
 	if err := x.tryHeld(ctx); err != nil {
 		return err
 	}
+	x.shared = x.sharers(ctx)
 	return x.begin(ctx)
 }
 

@@ -240,3 +240,34 @@ func TestRotationMakesNothingWhereItsOwnStoreIsFull(t *testing.T) {
 		r.works(t)
 	})
 }
+
+// TestSecretOfTwoProfilesIsNotDeletedUnderOne: one machine object, and a profile for
+// each of its folders.
+func TestSecretOfTwoProfilesIsNotDeletedUnderOne(t *testing.T) {
+	r := administer(t, t.TempDir(), "")
+	p := r.robotPairing()
+	p.Name, p.Settings = "eu", map[string]string{"folder": "EU"}
+	r.mustPair(t, p)
+	_, _, err := r.rotation(t, "invoices", api.Rotation{With: "operator"})
+	if e := failsWith(t, err, api.InvalidRequest); !strings.Contains(e.Description, "eu") || !strings.Contains(e.Description, "--keep-old") {
+		t.Errorf("%v", e)
+	}
+	if now := r.server.Secrets(r.robot.ID); len(now) != 1 {
+		t.Fatalf("%d secrets at the server", len(now))
+	}
+	if _, _, err := r.rotation(t, "invoices", api.Rotation{With: "operator", KeepOld: true}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := r.rotation(t, "eu", api.Rotation{With: "operator", Old: fmt.Sprint(r.robot.SecretID)}); err != nil {
+		t.Fatal(err)
+	}
+	if now := r.server.Secrets(r.robot.ID); len(now) != 2 || now[0].SecretID == r.robot.SecretID {
+		t.Errorf("%d secrets at the server", len(now))
+	}
+	for _, name := range []string{"invoices", "eu"} {
+		if err := r.admin.Retry(t.Context(), name); err != nil {
+			t.Fatal(err)
+		}
+		r.mustToken(t, api.TokenRequest{Profile: name})
+	}
+}

@@ -38,6 +38,8 @@ func (x *rotating) inUse(list []orchestrator.SecretInfo) (string, error) {
 		return "", x.isRefused()
 	case x.asked.KeepOld:
 		return "", nil
+	case len(x.shared) > 0:
+		return "", wrong("keep_old", "the same secret is also that of %s, which would lose it: say --keep-old, and rotate the last one that has it with --old ID", strings.Join(x.shared, ", "))
 	case x.asked.Old != "":
 		return x.asked.Old, x.has(list, x.asked.Old)
 	case known.Mark == x.mark(x.held.secret) && slices.Contains(idsOf(list), known.ID):
@@ -46,6 +48,26 @@ func (x *rotating) inUse(list []orchestrator.SecretInfo) (string, error) {
 		return list[0].ID, nil
 	}
 	return "", wrong("old", "%s has %s, and which one is in use is not known: name it with --old ID, delete the others in Orchestrator, or say --keep-old", x.p.Name, x.ages(list))
+}
+
+// sharers are the other profiles that have the secret in use in a place of their
+// own, and so would lose it.
+func (x *rotating) sharers(ctx context.Context) (names []string) {
+	live := x.broker.catalog.Load()
+	for _, name := range live.names() {
+		q := live.profiles[name]
+		if name == x.p.Name || q.ClientIDFrom == "" && q.ClientID != x.held.clientID {
+			continue
+		}
+		store, err := x.granter.store(q)
+		if err != nil || store.holds(q.Entry, x.store, x.p.Entry) {
+			continue
+		}
+		if its, err := x.granter.credentialIn(ctx, q, store); err == nil && its.secret.Equal(x.held.secret) {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // isRefused is why no secret is made beside one that is wrong.
