@@ -54,6 +54,12 @@ type orphan struct {
 	Mark string `json:"mark,omitempty"`
 }
 
+// place is where an entry is: one name can stand in several stores.
+type place struct{ home, entry string }
+
+func (o orphan) place() place   { return place{o.Home, o.Entry} }
+func (p *profile) place() place { return place{p.Home, p.Entry} }
+
 // openLedger reads the paired profiles from the state.
 func openLedger(dir *state.Dir) (*ledger, error) {
 	l := &ledger{dir: dir}
@@ -84,7 +90,7 @@ func (l *ledger) put(p *profile) error { return l.save(l.with(p)) }
 func (l *ledger) with(p *profile) ledgerState {
 	next := l.without(p.Name)
 	next.Profiles = append(next.Profiles, p)
-	next.Orphans = slices.DeleteFunc(next.Orphans, func(o orphan) bool { return o.Entry == p.Entry })
+	next.Orphans = slices.DeleteFunc(next.Orphans, func(o orphan) bool { return o.place() == p.place() })
 	return next
 }
 
@@ -111,9 +117,9 @@ func (l *ledger) without(name string) ledgerState {
 	return next
 }
 
-// sweep removes the orphans from their stores and returns the entries of
-// those that are left, with why; they are tried again at the next sweep.
-func (l *ledger) sweep(ctx context.Context, stores *stores, mark func(vault.Secret) string) (left map[string]error) {
+// sweep removes the orphans from their stores and returns where those are that
+// are left, with why; they are tried again at the next sweep.
+func (l *ledger) sweep(ctx context.Context, stores *stores, mark func(vault.Secret) string) (left map[place]error) {
 	gone, left := removeOrphans(ctx, stores, mark, l.held.Orphans)
 	l.swept(gone)
 	return left
@@ -123,20 +129,20 @@ func (l *ledger) sweep(ctx context.Context, stores *stores, mark func(vault.Secr
 var errElsewhere = errors.New("the store that has it is not among those of config.yaml now")
 
 // removeOrphans asks the stores and touches no state, so that it needs no
-// lock; it returns those that are gone, and by entry why others are not.
+// lock; it returns those that are gone, and by place why others are not.
 // Another store under the same name is not asked, and one that does not answer,
 // or is locked, only once.
-func removeOrphans(ctx context.Context, stores *stores, mark func(vault.Secret) string, list []orphan) (gone []orphan, left map[string]error) {
-	left = map[string]error{}
+func removeOrphans(ctx context.Context, stores *stores, mark func(vault.Secret) string, list []orphan) (gone []orphan, left map[place]error) {
+	left = map[place]error{}
 	silent := map[string]error{}
 	for _, o := range list {
 		store, err := stores.get(o.Store)
 		switch {
 		case err != nil || store.home != o.Home:
-			left[o.Entry] = errElsewhere
+			left[o.place()] = errElsewhere
 			continue
 		case silent[store.home] != nil:
-			left[o.Entry] = silent[store.home]
+			left[o.place()] = silent[store.home]
 			continue
 		}
 		if err = store.Check(ctx); err != nil {
@@ -145,7 +151,7 @@ func removeOrphans(ctx context.Context, stores *stores, mark func(vault.Secret) 
 			err = o.remove(ctx, store, mark)
 		}
 		if err != nil {
-			left[o.Entry] = err
+			left[o.place()] = err
 			continue
 		}
 		gone = append(gone, o)

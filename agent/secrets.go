@@ -102,8 +102,8 @@ func (a *Agent) turnFor(ctx context.Context, name string, before *profile) error
 }
 
 // sweep removes what belongs to no profile, also when the caller has gone away
-// meanwhile, and returns the entries that are left, with why.
-func (a *Agent) sweep(ctx context.Context) map[string]error {
+// meanwhile, and returns where entries are that are left, with why.
+func (a *Agent) sweep(ctx context.Context) map[place]error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupLimit)
 	defer cancel()
 	return a.ledger.sweep(ctx, a.stores, a.granter.mark)
@@ -130,7 +130,7 @@ func (a *Agent) unpair(ctx context.Context, caller peer.Caller, name string) err
 		return err
 	}
 	a.publish()
-	if why := a.sweep(ctx)[p.Entry]; why != nil {
+	if why := a.sweep(ctx)[p.place()]; why != nil {
 		return &api.Error{Code: api.StoreUnavailable, Profile: name,
 			Description: name + " is forgotten, but its secret still rests in " + p.storeName() + ": " + whyLeft(why),
 			Hint:        "the agent tries again at each start and pairing; or remove the entry " + p.Entry + " there yourself"}

@@ -91,3 +91,24 @@ func TestRotationOverwritesNobodysSecret(t *testing.T) {
 		t.Errorf("what another program wrote meanwhile is overwritten: %q, %v", steps, err)
 	}
 }
+
+// TestMigrationBetweenVaultsUnderOneName: an entry has the profile's name in the one and
+// in the other.
+func TestMigrationBetweenVaultsUnderOneName(t *testing.T) {
+	s := anOrchestrator(t)
+	robot := s.AddMachine("", "")
+	r := startIn(t, t.TempDir(), vaultConfig("corp", "")+vaultConfig("other", ""))
+	v, w := r.shares(t, "corp"), r.shares(t, "other")
+	r.mustPair(t, api.Pairing{Name: "invoices", Kind: "robot", URL: s.Orchestrator, ClientID: robot.ID, Secret: robot.Secret, Store: "corp"})
+	var steps []string
+	moved, err := r.admin.Migrate(t.Context(), "invoices", api.Migration{Store: "other"}, func(s api.Step) { steps = append(steps, s.Text) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, secret := w.read("invoices"); secret != robot.Secret {
+		t.Error("not moved")
+	}
+	if _, secret := v.read("invoices"); secret != "" {
+		t.Errorf("the secret is left in corp; said was %q, left %q", steps, moved.Left)
+	}
+}
