@@ -94,10 +94,15 @@ func (l *ledger) with(p *profile) ledgerState {
 	return next
 }
 
-// remove takes p out; its entry becomes an orphan.
-func (l *ledger) remove(p *profile) error {
+// remove takes p out; its entry becomes an orphan, and so does what a rotation of
+// it has staged.
+func (l *ledger) remove(p *profile, staged orphan) error {
 	next := l.without(p.Name)
 	delete(next.SecretIDs, p.Name)
+	if _, begun := next.Rotations[p.Name]; begun {
+		delete(next.Rotations, p.Name)
+		next.Orphans = append(next.Orphans, staged)
+	}
 	return l.save(next)
 }
 
@@ -185,13 +190,14 @@ func (l *ledger) swept(gone []orphan) {
 	_ = l.save(next)
 }
 
-// rotating notes how far a rotation has come.
+// rotating notes that a rotation begins; what it stages belongs to it.
 func (l *ledger) rotating(name string, r rotation) error {
 	next := l.held.clone()
 	if next.Rotations == nil {
 		next.Rotations = map[string]rotation{}
 	}
 	next.Rotations[name] = r
+	next.Orphans = slices.DeleteFunc(next.Orphans, func(o orphan) bool { return o.Entry == stageOf(name) })
 	return l.save(next)
 }
 

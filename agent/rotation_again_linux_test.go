@@ -271,3 +271,19 @@ func TestSecretOfTwoProfilesIsNotDeletedUnderOne(t *testing.T) {
 		r.mustToken(t, api.TokenRequest{Profile: name})
 	}
 }
+
+// TestUnpairAfterARotationCutOffLeavesNoSecret: nor a rotation that a later profile of
+// the name would take up.
+func TestUnpairAfterARotationCutOffLeavesNoSecret(t *testing.T) {
+	r := cutOffAtTheEnd(t)
+	if err := r.admin.Unpair(t.Context(), "invoices"); err != nil {
+		t.Fatal(err)
+	}
+	if n := r.entries(t); n != 1 {
+		t.Errorf("%d entries are left, want that of operator", n)
+	}
+	content, err := os.ReadFile(filepath.Join(r.state, "profiles.json"))
+	if err != nil || strings.Contains(string(content), "invoices") {
+		t.Errorf("%v, the state still has\n%s", err, content)
+	}
+}

@@ -123,10 +123,14 @@ func (a *Agent) unpair(ctx context.Context, caller peer.Caller, name string) err
 	if p.Source == api.SourceDeclared {
 		return &api.Error{Code: api.InvalidRequest, Profile: name, Description: name + " is declared in config.yaml, which belongs to people", Hint: "remove it there"}
 	}
+	fallback, err := a.stores.get("")
+	if err != nil {
+		return err
+	}
 	if err := a.recordAct(caller, "unpair", name, ""); err != nil {
 		return err
 	}
-	if err := a.ledger.remove(p); err != nil {
+	if err := a.ledger.remove(p, orphan{Store: fallback.name, Home: fallback.home, Entry: stageOf(p.Name)}); err != nil {
 		return err
 	}
 	a.publish()
