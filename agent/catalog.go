@@ -3,6 +3,7 @@ package agent
 import (
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -39,6 +40,16 @@ func newCatalog(c Config, pairedOnes []*profile) (*catalog, error) {
 		}
 	}
 	return made, nil
+}
+
+// keep takes over from the old catalog what is the same, so that whoever is at work
+// with such a profile finds it unchanged.
+func (c *catalog) keep(old *catalog) {
+	for name, p := range c.profiles {
+		if was := old.profiles[name]; reflect.DeepEqual(p, was) {
+			c.profiles[name] = was
+		}
+	}
 }
 
 // names are the profiles in order.

@@ -70,6 +70,17 @@ func (c credential) toKeep() vault.Entry {
 	return vault.Entry{Username: c.clientID, Secret: c.secret, Origins: c.origins}
 }
 
+// toReplace is what takes the place of old, the entry of a client that was known
+// by id. What a shared vault has beside the secret is read by others as well: it
+// stays, unless it is that client id.
+func (c credential) toReplace(old vault.Entry, id string) vault.Entry {
+	next := c.toKeep()
+	if old.Username != id {
+		next.Username = old.Username
+	}
+	return next
+}
+
 // mayGoTo returns nil if the secret was given for the origin of endpoint.
 func (c credential) mayGoTo(endpoint string) error {
 	to, err := origin(endpoint)

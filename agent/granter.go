@@ -46,8 +46,8 @@ func (g *granter) grant(ctx context.Context, key session.Key) (identity.Grant, e
 			return identity.Grant{}, &api.Error{Code: api.NotPaired, Description: key.Profile + " is not paired any more", Profile: key.Profile}
 		}
 		granted, err := g.ask(ctx, p, key)
-		if err != nil && !g.live(p) && ctx.Err() == nil {
-			continue // its secret was moved or rotated meanwhile: what failed is not how it is now
+		if err != nil && (!g.live(p) || errors.Is(err, vault.ErrClosed)) && ctx.Err() == nil {
+			continue // its secret was moved or rotated, or its store closed meanwhile: what failed is not how it is now
 		}
 		return granted, g.record(audit.Record{UID: -1}, p, key, granted, err)
 	}

@@ -54,6 +54,12 @@ type orphan struct {
 	Mark string `json:"mark,omitempty"`
 }
 
+// place is where an entry is: one name can stand in several stores.
+type place struct{ home, entry string }
+
+func (o orphan) place() place   { return place{o.Home, o.Entry} }
+func (p *profile) place() place { return place{p.Home, p.Entry} }
+
 // openLedger reads the paired profiles from the state.
 func openLedger(dir *state.Dir) (*ledger, error) {
 	l := &ledger{dir: dir}
@@ -84,14 +90,19 @@ func (l *ledger) put(p *profile) error { return l.save(l.with(p)) }
 func (l *ledger) with(p *profile) ledgerState {
 	next := l.without(p.Name)
 	next.Profiles = append(next.Profiles, p)
-	next.Orphans = slices.DeleteFunc(next.Orphans, func(o orphan) bool { return o.Entry == p.Entry })
+	next.Orphans = slices.DeleteFunc(next.Orphans, func(o orphan) bool { return o.place() == p.place() })
 	return next
 }
 
-// remove takes p out; its entry becomes an orphan.
-func (l *ledger) remove(p *profile) error {
+// remove takes p out; its entry becomes an orphan, and so does what a rotation of
+// it has staged.
+func (l *ledger) remove(p *profile, staged orphan) error {
 	next := l.without(p.Name)
 	delete(next.SecretIDs, p.Name)
+	if _, begun := next.Rotations[p.Name]; begun {
+		delete(next.Rotations, p.Name)
+		next.Orphans = append(next.Orphans, staged)
+	}
 	return l.save(next)
 }
 
@@ -111,9 +122,9 @@ func (l *ledger) without(name string) ledgerState {
 	return next
 }
 
-// sweep removes the orphans from their stores and returns the entries of
-// those that are left, with why; they are tried again at the next sweep.
-func (l *ledger) sweep(ctx context.Context, stores *stores, mark func(vault.Secret) string) (left map[string]error) {
+// sweep removes the orphans from their stores and returns where those are that
+// are left, with why; they are tried again at the next sweep.
+func (l *ledger) sweep(ctx context.Context, stores *stores, mark func(vault.Secret) string) (left map[place]error) {
 	gone, left := removeOrphans(ctx, stores, mark, l.held.Orphans)
 	l.swept(gone)
 	return left
@@ -123,20 +134,20 @@ func (l *ledger) sweep(ctx context.Context, stores *stores, mark func(vault.Secr
 var errElsewhere = errors.New("the store that has it is not among those of config.yaml now")
 
 // removeOrphans asks the stores and touches no state, so that it needs no
-// lock; it returns those that are gone, and by entry why others are not.
+// lock; it returns those that are gone, and by place why others are not.
 // Another store under the same name is not asked, and one that does not answer,
 // or is locked, only once.
-func removeOrphans(ctx context.Context, stores *stores, mark func(vault.Secret) string, list []orphan) (gone []orphan, left map[string]error) {
-	left = map[string]error{}
+func removeOrphans(ctx context.Context, stores *stores, mark func(vault.Secret) string, list []orphan) (gone []orphan, left map[place]error) {
+	left = map[place]error{}
 	silent := map[string]error{}
 	for _, o := range list {
 		store, err := stores.get(o.Store)
 		switch {
 		case err != nil || store.home != o.Home:
-			left[o.Entry] = errElsewhere
+			left[o.place()] = errElsewhere
 			continue
 		case silent[store.home] != nil:
-			left[o.Entry] = silent[store.home]
+			left[o.place()] = silent[store.home]
 			continue
 		}
 		if err = store.Check(ctx); err != nil {
@@ -145,7 +156,7 @@ func removeOrphans(ctx context.Context, stores *stores, mark func(vault.Secret) 
 			err = o.remove(ctx, store, mark)
 		}
 		if err != nil {
-			left[o.Entry] = err
+			left[o.place()] = err
 			continue
 		}
 		gone = append(gone, o)
@@ -179,13 +190,14 @@ func (l *ledger) swept(gone []orphan) {
 	_ = l.save(next)
 }
 
-// rotating notes how far a rotation has come.
+// rotating notes that a rotation begins; what it stages belongs to it.
 func (l *ledger) rotating(name string, r rotation) error {
 	next := l.held.clone()
 	if next.Rotations == nil {
 		next.Rotations = map[string]rotation{}
 	}
 	next.Rotations[name] = r
+	next.Orphans = slices.DeleteFunc(next.Orphans, func(o orphan) bool { return o.Entry == stageOf(name) })
 	return l.save(next)
 }
 

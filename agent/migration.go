@@ -116,7 +116,7 @@ func (a *Agent) leaveBehind(ctx context.Context, old *profile) []string {
 	if old.Adopted {
 		return []string{fmt.Sprintf("the entry %s in %s, which was there before Keytender: remove it there if nobody else reads it", old.Entry, old.storeName())}
 	}
-	if why := a.sweep(ctx)[old.Entry]; why != nil {
+	if why := a.sweep(ctx)[old.place()]; why != nil {
 		return []string{fmt.Sprintf("the entry %s in %s (%s): the agent tries again at each start and pairing", old.Entry, old.storeName(), whyLeft(why))}
 	}
 	return nil

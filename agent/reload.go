@@ -68,6 +68,7 @@ func (a *Agent) publish() {
 // publishCatalog makes next live and forgets what was known of the profiles
 // that it changes, whose names it returns.
 func (a *Agent) publishCatalog(next *catalog) []string {
+	next.keep(a.broker.catalog.Load())
 	changed, moved := next.changed(a.broker.catalog.Swap(next))
 	for _, name := range changed {
 		a.forget(name)

@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
+	"sync"
 	"time"
 
 	"keytender/agent/api"
@@ -24,6 +24,8 @@ import (
 // What is staged rests in the default store, for a new secret is told once.
 type rotation struct {
 	With     string    `json:"with"`   // the profile whose token administers the secrets
+	At       string    `json:"at"`     // the Orchestrator, for ids mean nothing elsewhere
+	Client   string    `json:"client"` // the client id
 	Began    time.Time `json:"began"`  // UTC
 	Before   []string  `json:"before"` // ids of the secrets that there were
 	Old      string    `json:"old"`    // id of the one in use, "" if it is to stay
@@ -78,7 +80,9 @@ type rotating struct {
 	store    *watchedStore
 	held     credential // in use when it began
 	with     *profile
-	admin    administration
+	server   administration
+	shared   []string   // other profiles that have held in a place of their own
+	refused  *api.Error // Identity's word on held, if that was that it is wrong
 	rotation rotation
 	made     credential // the new one
 	warnings []string
@@ -102,36 +106,50 @@ func (x *rotating) prepare(ctx context.Context, name string) (err error) {
 	if err := x.writable(ctx); err != nil {
 		return err
 	}
-	if x.admin, err = x.administration(ctx); err != nil {
+	if x.server, err = x.administration(ctx); err != nil {
 		return err
 	}
+	if err := x.tryHeld(ctx); err != nil {
+		return err
+	}
+	x.shared = x.sharers(ctx)
 	return x.begin(ctx)
 }
 
-// writable sees that both the profile's store and the default one take a
-// secret: what is in the profile's entry is written back as it is.
+// writable sees that both the profile's store and the default one take a secret.
+// What is in a shared entry is written back as it is.
 func (x *rotating) writable(ctx context.Context) error {
-	if x.store.config.Shared() && !x.store.config.Write {
-		return &api.Error{Code: api.InvalidRequest, Field: "store", Profile: x.p.Name, Description: x.store.name + " is read-only, so a new secret could not be kept there",
-			Hint: "say write: true at the store in config.yaml and reload; nothing was made"}
-	}
 	fallback, err := x.stores.get("")
 	if err != nil {
 		return err
 	}
+	switch {
+	case x.store.config.Shared() && !x.store.config.Write:
+		return &api.Error{Code: api.InvalidRequest, Field: "store", Profile: x.p.Name, Description: x.store.name + " is read-only, so a new secret could not be kept there",
+			Hint: "say write: true at the store in config.yaml and reload; nothing was made"}
+	case x.store.config.Shared():
+		err = x.store.Put(ctx, x.p.Entry, x.held.toReplace(x.held.entry, x.held.clientID))
+	case x.store != fallback:
+		err = x.tryStage(ctx, x.store)
+	}
+	if err != nil {
+		return err
+	}
+	return x.tryStage(ctx, fallback)
+}
+
+// tryStage sees that a store takes and removes an entry, unless a secret is
+// staged there.
+func (x *rotating) tryStage(ctx context.Context, store *watchedStore) error {
+	_, err := store.Get(ctx, stageOf(x.p.Name))
+	if !errors.Is(err, vault.ErrNotFound) && !errors.Is(err, vault.ErrBroken) {
+		return err
+	}
 	probe := vault.Entry{Secret: vault.NewSecret("a place for the new secret"), Origins: x.held.origins}
-	if _, err := fallback.Get(ctx, stageOf(x.p.Name)); err != nil { // else one is staged there
-		if err := fallback.Put(ctx, stageOf(x.p.Name), probe); err != nil {
-			return err
-		}
-		if err := fallback.Delete(ctx, stageOf(x.p.Name)); err != nil {
-			return err
-		}
+	if err := store.Put(ctx, stageOf(x.p.Name), probe); err != nil {
+		return err
 	}
-	if x.store.config.Shared() {
-		return x.store.Put(ctx, x.p.Entry, x.held.toKeep())
-	}
-	return x.store.Check(ctx)
+	return store.Delete(ctx, stageOf(x.p.Name))
 }
 
 // stageOf is where in the default store a new secret waits.
@@ -145,7 +163,7 @@ func (x *rotating) administration(ctx context.Context) (administration, error) {
 	client := orchestrator.Client{HTTP: x.outbound.Load()}
 	secrets := client.MachineSecrets(*x.p.address, x.held.clientID)
 	if x.p.Kind == kindApp {
-		secrets = client.AppSecrets(*x.p.address, cmp.Or(x.p.Identity, x.p.Found.Issuer), x.held.clientID)
+		secrets = client.AppSecrets(*x.p.address, x.p.Identity, x.held.clientID)
 	}
 	switch scope := secrets.Scope; {
 	case x.with.address == nil || x.with.address.Origin != x.p.address.Origin || !sameIdentity(x.p, x.with):
@@ -186,7 +204,7 @@ func (p *profile) identityOrigin() (string, error) {
 // begin lists the secrets that there are, finds the one in use among them, and
 // takes up a rotation that was cut off, or notes that one begins.
 func (x *rotating) begin(ctx context.Context) error {
-	list, err := x.admin.List(ctx, x.admin.token)
+	list, err := x.server.List(ctx, x.server.token)
 	if said, ok := errors.AsType[*orchestrator.SecretsError](err); ok && said.Kind == orchestrator.Denied {
 		return wrong("with", "%s: %s", said.What, said.Todo)
 	}
@@ -194,66 +212,25 @@ func (x *rotating) begin(ctx context.Context) error {
 		return err
 	}
 	x.tell(1, "%s has %s", x.p.Name, x.ages(list))
-	if err := x.Agent.admin.take(ctx); err != nil {
+	if err := x.admin.take(ctx); err != nil {
 		return err
 	}
-	defer x.Agent.admin.give()
-	if done, err := x.resume(ctx, list); done || err != nil {
+	defer x.admin.give()
+	if goesOn, err := x.resume(ctx, list); goesOn || err != nil {
 		return err
 	}
 	old, err := x.inUse(list)
 	if err != nil {
 		return err
 	}
+	if err := x.unstage(ctx); err != nil { // of one that cannot go on
+		return err
+	}
 	if err := x.recordAct(x.caller, "rotate", x.p.Name, "with "+x.with.Name); err != nil {
 		return err
 	}
-	x.rotation = rotation{With: x.with.Name, Began: x.now().UTC().Truncate(time.Second), Before: idsOf(list), Old: old, Mark: x.mark(x.held.secret)}
+	x.rotation = rotation{With: x.with.Name, At: x.p.address.Base, Client: x.held.clientID, Began: x.now().UTC().Truncate(time.Second), Before: idsOf(list), Old: old, Mark: x.mark(x.held.secret)}
 	return x.ledger.rotating(x.p.Name, x.rotation)
-}
-
-// inUse is the id of the secret in use. Servers do not tell which one that is:
-// it is known if there is only one, or if a rotation of ours made it.
-func (x *rotating) inUse(list []orchestrator.SecretInfo) (string, error) {
-	known := x.ledger.held.SecretIDs[x.p.Name]
-	switch {
-	case x.asked.KeepOld:
-		return "", nil
-	case x.asked.Old != "":
-		if !slices.Contains(idsOf(list), x.asked.Old) {
-			return "", wrong("old", "%s has no secret %s: there is %s", x.p.Name, x.asked.Old, x.ages(list))
-		}
-		return x.asked.Old, nil
-	case known.Mark == x.mark(x.held.secret) && slices.Contains(idsOf(list), known.ID):
-		return known.ID, nil
-	case len(list) == 1:
-		return list[0].ID, nil
-	}
-	return "", wrong("old", "%s has %s, and which one is in use is not known: name it with --old ID, delete the others in Orchestrator, or say --keep-old", x.p.Name, x.ages(list))
-}
-
-func idsOf(list []orchestrator.SecretInfo) []string {
-	ids := []string{}
-	for _, s := range list {
-		ids = append(ids, s.ID)
-	}
-	return ids
-}
-
-// ages are the secrets that there are, for people.
-func (x *rotating) ages(list []orchestrator.SecretInfo) string {
-	if len(list) == 0 {
-		return "no secret"
-	}
-	var each []string
-	for _, s := range list {
-		text := "secret " + s.ID
-		if days := x.ageInDays(s.CreatedAt); days != nil {
-			text += fmt.Sprintf(" (%d days old)", *days)
-		}
-		each = append(each, text)
-	}
-	return strings.Join(each, ", ")
 }
 
 // mark is the HMAC of a secret, as the state keeps it.
@@ -261,13 +238,15 @@ func (x *rotating) mark(s vault.Secret) string { return fmt.Sprintf("%x", x.gran
 
 // warn tells of something that a person should look at afterwards.
 func (x *rotating) warn(format string, args ...any) {
-	x.warnings = append(x.warnings, fmt.Sprintf(format, args...))
+	text := fmt.Sprintf(format, args...)
+	x.log.Warn("a secret is left at the server", "profile", x.p.Name, "warning", text)
+	x.warnings = append(x.warnings, text)
 }
 
 // result tells what came of it.
 func (x *rotating) result(ctx context.Context) api.Rotated {
 	rotated := api.Rotated{Changed: true, Profile: x.profileStatus(cmp.Or(x.broker.catalog.Load().profiles[x.p.Name], x.p)), Made: x.rotation.Made, Warnings: x.warnings}
-	list, err := x.admin.List(ctx, x.admin.token)
+	list, err := x.server.List(ctx, x.server.token)
 	if err != nil {
 		return rotated // what there is is only told where it can be had
 	}
@@ -275,4 +254,29 @@ func (x *rotating) result(ctx context.Context) api.Rotated {
 		rotated.Secrets = append(rotated.Secrets, api.SecretInfo{ID: s.ID, AgeDays: x.ageInDays(s.CreatedAt), ExpiresAt: instant(s.ExpiresAt), InUse: s.ID == x.rotation.Made})
 	}
 	return rotated
+}
+
+// names is a set of profiles at which something is being done.
+type names struct {
+	mu sync.Mutex
+	in map[string]bool
+}
+
+func (n *names) begin(name string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.in[name] {
+		return false
+	}
+	if n.in == nil {
+		n.in = map[string]bool{}
+	}
+	n.in[name] = true
+	return true
+}
+
+func (n *names) end(name string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.in, name)
 }

@@ -128,6 +128,20 @@ func TestRotationOfAnApplication(t *testing.T) {
 	r.works(t)
 }
 
+// TestRotationOfAnApplicationOfANewOrganization: its Identity Server issues tokens at
+// the host's level, and is administered at the organization's alone.
+func TestRotationOfAnApplicationOfANewOrganization(t *testing.T) {
+	s := orchestratortest.New(orchestratortest.Options{NewOrg: true})
+	t.Cleanup(s.Close)
+	r := start(t, "")
+	r.mustPair(t, operatorOf(s))
+	app := s.AddApp("", "", "OR.Folders")
+	r.mustPair(t, api.Pairing{Name: "billing", Kind: "app", URL: s.Orchestrator, ClientID: app.ID, Secret: app.Secret})
+	if _, _, err := r.rotation(t, "billing", api.Rotation{With: "operator"}); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestRotationMakesNothingThatItCannotKeep: exit 2, and the server still has
 // one secret.
 func TestRotationMakesNothingThatItCannotKeep(t *testing.T) {
@@ -216,7 +230,7 @@ func TestRotationThatFailsCanGoOn(t *testing.T) {
 		"make refused":           {secrets, orchestratortest.Fault{Method: "POST", Status: 429, RetryAfter: "7"}, false},
 		"make broken":            {secrets, orchestratortest.Fault{Method: "POST", Status: 500}, false},
 		"made, and the line cut": {secrets, orchestratortest.Fault{Method: "POST", Cut: true}, true},
-		"proof unavailable":      {"/connect/token", orchestratortest.Fault{Status: 503}, false},
+		"Identity unavailable":   {"/connect/token", orchestratortest.Fault{Status: 503}, false},
 		"delete unavailable":     {secrets, orchestratortest.Fault{Method: "DELETE", Status: 503}, false},
 		"delete, a proxy's page": {secrets, orchestratortest.Fault{Method: "DELETE", HTML: true, Status: 502}, false},
 	} {

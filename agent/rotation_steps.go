@@ -2,11 +2,7 @@ package agent
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
-	"slices"
-	"strings"
-	"sync"
 	"time"
 
 	"keytender/agent/api"
@@ -14,96 +10,13 @@ import (
 	"keytender/vault"
 )
 
-// names is a set of profiles at which something is being done.
-type names struct {
-	mu sync.Mutex
-	in map[string]bool
-}
-
-func (n *names) begin(name string) bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.in[name] {
-		return false
-	}
-	if n.in == nil {
-		n.in = map[string]bool{}
-	}
-	n.in[name] = true
-	return true
-}
-
-func (n *names) end(name string) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	delete(n.in, name)
-}
-
-// resume takes up a rotation that was cut off; done is false where there is
-// none, or none that can go on.
-func (x *rotating) resume(ctx context.Context, list []orchestrator.SecretInfo) (done bool, err error) {
-	r, ok := x.ledger.held.Rotations[x.p.Name]
-	if !ok {
-		return false, nil
-	}
-	staged, err := x.staged(ctx)
-	switch {
-	case err != nil:
-		return false, err
-	case r.Switched:
-		x.tell(1, "a rotation of %s that was cut off goes on: its new secret is in use", r.Began.Format(time.RFC3339))
-		x.rotation = r
-		x.made = credential{clientID: x.held.clientID, secret: x.held.secret, origins: x.held.origins}
-		return true, nil
-	case staged.Secret.IsZero() || r.Mark != x.mark(x.held.secret) && !staged.Secret.Equal(x.held.secret):
-		x.strays(r, staged, list)
-		return false, x.unstage(ctx)
-	}
-	r.Made = staged.Username
-	x.rotation = r
-	x.made = credential{clientID: x.held.clientID, secret: staged.Secret, origins: staged.Origins}
-	x.tell(1, "a rotation of %s that was cut off goes on: its new secret was kept", r.Began.Format(time.RFC3339))
-	return true, nil
-}
-
-// strays tells of secrets that a rotation has made which cannot go on.
-func (x *rotating) strays(r rotation, staged vault.Entry, list []orchestrator.SecretInfo) {
-	for _, s := range list {
-		if s.ID == staged.Username || staged.Secret.IsZero() && !slices.Contains(r.Before, s.ID) && s.CreatedAt.After(r.Began.Add(-time.Minute)) {
-			x.warn("secret %s of %s was probably made by a rotation that was cut off, is valid, and is in use by nobody here: delete it in Orchestrator", s.ID, x.p.Name)
-		}
-	}
-}
-
-// staged is what waits in the default store; its user name is the server's id
-// of the secret.
-func (x *rotating) staged(ctx context.Context) (vault.Entry, error) {
-	fallback, err := x.stores.get("")
-	if err != nil {
-		return vault.Entry{}, err
-	}
-	staged, err := fallback.Get(ctx, stageOf(x.p.Name))
-	if errors.Is(err, vault.ErrNotFound) {
-		return vault.Entry{}, nil
-	}
-	return staged, err
-}
-
-func (x *rotating) unstage(ctx context.Context) error {
-	fallback, err := x.stores.get("")
-	if err != nil {
-		return err
-	}
-	return fallback.Delete(ctx, stageOf(x.p.Name))
-}
-
 // make has the server make a secret, and puts it where a crash does not reach
 // it.
 func (x *rotating) make(ctx context.Context) error {
 	if x.rotation.Made != "" {
 		return nil
 	}
-	info, secret, err := x.admin.Make(ctx, x.admin.token)
+	info, secret, err := x.server.Make(ctx, x.server.token)
 	if said, ok := errors.AsType[*orchestrator.SecretsError](err); ok && said.Unsure {
 		return unfinished(err) // the next run tells if there is a secret that nobody has
 	}
@@ -162,31 +75,81 @@ func (x *rotating) change(ctx context.Context) error {
 	if x.rotation.Switched {
 		return nil
 	}
-	if err := x.turnFor(ctx, x.p.Name, x.p); err != nil {
-		return unfinished(err)
+	err := x.turnFor(ctx, x.p.Name, x.p)
+	if err == nil {
+		err = x.put(ctx)
+		x.admin.give()
 	}
-	defer x.Agent.admin.give()
-	next := x.p
-	if x.p.Source == api.SourcePaired && !x.store.config.Shared() {
-		moved := *x.p
-		next = &moved
-		next.Entry = "profile/" + next.Name + "/" + strings.ToLower(rand.Text()[:10])
-		if err := x.ledger.expect(orphan{Store: next.Store, Home: next.Home, Entry: next.Entry}); err != nil {
-			return unfinished(err)
-		}
+	switch {
+	case err == nil:
+		return nil
+	case x.overtaken(ctx):
+		return x.unmake(ctx, err)
 	}
-	if err := x.store.Put(ctx, next.Entry, x.made.toKeep()); err != nil {
-		return unfinished(err)
+	return unfinished(err)
+}
+
+// overtaken tells whether the profile is gone or has another secret by now, so
+// that the new one is of no use.
+func (x *rotating) overtaken(ctx context.Context) bool {
+	p := x.broker.catalog.Load().profiles[x.p.Name]
+	if p == nil {
+		return true
+	}
+	now, err := x.readAnew(ctx, p)
+	return err == nil && (now.clientID != x.held.clientID || !x.knows(now.secret))
+}
+
+// knows tells whether s is one of the two secrets that the rotation is about.
+func (x *rotating) knows(s vault.Secret) bool {
+	return s.Equal(x.held.secret) || s.Equal(x.made.secret)
+}
+
+// put writes the new secret, reads it back, and switches to it. The turn is held.
+func (x *rotating) put(ctx context.Context) (err error) {
+	if x.store, err = x.granter.store(x.p); err != nil { // a reload may have closed the one before
+		return err
+	}
+	next, entry, err := x.target(ctx)
+	if err != nil {
+		return err
+	}
+	if err := x.store.Put(ctx, next.Entry, entry); err != nil {
+		return err
 	}
 	x.store.Forget(next.Entry)
 	back, err := x.store.Get(ctx, next.Entry)
-	if err == nil && !back.Secret.Equal(x.made.secret) {
-		err = &vault.Error{Store: x.store.String(), Op: "read back " + next.Entry, Kind: vault.ErrBroken, Why: "it is not what was written", Todo: "look at who else writes that entry"}
-	}
 	if err != nil {
-		return unfinished(err)
+		return err
+	}
+	if !back.Secret.Equal(x.made.secret) {
+		return &vault.Error{Store: x.store.String(), Op: "read back " + next.Entry, Kind: vault.ErrBroken, Why: "it is not what was written", Todo: "look at who else writes that entry"}
 	}
 	return x.switchTo(ctx, next)
+}
+
+// target is where the new secret goes, and what is written there: a new entry in a
+// store of the agent's own; else the one that there is, unless somebody else has
+// put another secret there meanwhile.
+func (x *rotating) target(ctx context.Context) (*profile, vault.Entry, error) {
+	if x.p.Source == api.SourcePaired && !x.store.config.Shared() {
+		moved := *x.p
+		moved.Entry = newEntry(moved.Name)
+		return &moved, x.made.toKeep(), x.ledger.expect(orphan{Store: moved.Store, Home: moved.Home, Entry: moved.Entry})
+	}
+	x.store.Forget(x.p.Entry)
+	old, err := x.store.Get(ctx, x.p.Entry)
+	switch {
+	case err != nil:
+		return nil, vault.Entry{}, err
+	case !x.knows(old.Secret):
+		return nil, vault.Entry{}, &api.Error{Code: api.AlreadyPaired, Profile: x.p.Name, Field: "entry",
+			Description: "somebody else has put another secret into the entry " + x.p.Entry + " of " + x.store.name + " meanwhile, which stays",
+			Hint:        "see who else rotates the secret of " + x.held.clientID}
+	case x.store.config.Shared():
+		return x.p, x.made.toReplace(old, x.held.clientID), nil
+	}
+	return x.p, x.made.toKeep(), nil
 }
 
 func (x *rotating) switchTo(ctx context.Context, next *profile) error {
@@ -200,7 +163,7 @@ func (x *rotating) switchTo(ctx context.Context, next *profile) error {
 		next, paired = &again, &again
 	}
 	if err := x.ledger.switched(x.p.Name, x.rotation, made, paired); err != nil {
-		return unfinished(err)
+		return err
 	}
 	x.rotation.Switched = true
 	x.publish()
@@ -216,7 +179,7 @@ func (x *rotating) clean(ctx context.Context) error {
 	case old == "" || old == x.rotation.Made:
 		x.tell(5, "the old secret stays valid")
 	default:
-		if err := x.admin.Delete(ctx, x.admin.token, old); err != nil && !gone(err) {
+		if err := x.server.Delete(ctx, x.server.token, old); err != nil && !gone(err) {
 			return unfinished(err)
 		}
 		x.tell(5, "secret %s deleted at %s", old, x.p.address.Origin)
@@ -225,10 +188,10 @@ func (x *rotating) clean(ctx context.Context) error {
 	if err := x.unstage(ctx); err != nil {
 		return unfinished(err)
 	}
-	if err := x.Agent.admin.take(ctx); err != nil {
+	if err := x.admin.take(ctx); err != nil {
 		return err
 	}
-	defer x.Agent.admin.give()
+	defer x.admin.give()
 	if err := x.ledger.rotated(x.p.Name); err != nil {
 		return err
 	}
@@ -242,30 +205,32 @@ func gone(err error) bool {
 	return ok && said.Kind == orchestrator.NotFound
 }
 
-// unmake takes back a secret that cannot be used, because of err.
+// unmake takes back a secret that cannot be used, because of err. One that the
+// server does not take back is told now, and again by the next rotation.
 func (x *rotating) unmake(ctx context.Context, err error) error {
-	if failed := x.admin.Delete(ctx, x.admin.token, x.rotation.Made); failed != nil {
+	if failed := x.server.Delete(ctx, x.server.token, x.rotation.Made); failed != nil && !gone(failed) {
 		x.log.Error("a new secret that cannot be used is still valid", "profile", x.p.Name, "secret", x.rotation.Made, "error", failed)
-		err = errors.Join(err, failed)
-	} else {
-		x.note("deleted " + x.rotation.Made)
+		said := explain(err)
+		said.Hint = "delete secret " + x.rotation.Made + " of " + x.p.Name + " in Orchestrator, which is valid and in use by nobody; " + said.Hint
+		return errors.Join(said, x.unstage(ctx))
 	}
+	x.note("deleted " + x.rotation.Made)
 	return x.giveUp(ctx, errors.Join(err, x.unstage(ctx)))
 }
 
 // giveUp forgets the rotation: everything is as it was.
 func (x *rotating) giveUp(ctx context.Context, err error) error {
-	if failed := x.Agent.admin.take(ctx); failed != nil {
+	if failed := x.admin.take(ctx); failed != nil {
 		return errors.Join(err, failed)
 	}
-	defer x.Agent.admin.give()
+	defer x.admin.give()
 	return errors.Join(err, x.ledger.rotated(x.p.Name))
 }
 
 // unfinished is an error after which the same command goes on.
 func unfinished(err error) error {
 	said := explain(err)
-	said.Hint = "nothing is lost: run the same command again, and it goes on where it stopped. " + said.Hint
+	said.Hint += "; nothing is lost: the same command goes on where it stopped"
 	return said
 }
 

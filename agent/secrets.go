@@ -61,7 +61,7 @@ func (a *Agent) keep(ctx context.Context, caller peer.Caller, event string, p, b
 // not put there for this profile, stays.
 func (a *Agent) place(ctx context.Context, p, before *profile, store *watchedStore, held credential) error {
 	if !store.config.Shared() {
-		p.Entry = "profile/" + p.Name + "/" + strings.ToLower(rand.Text()[:10])
+		p.Entry = newEntry(p.Name)
 		return a.ledger.expect(orphan{Store: p.Store, Home: p.Home, Entry: p.Entry})
 	}
 	p.Entry = cmp.Or(p.Entry, p.Name)
@@ -83,6 +83,11 @@ func (a *Agent) place(ctx context.Context, p, before *profile, store *watchedSto
 		Hint: "give no secret, and the one that is there is used; or name another entry with --entry"}
 }
 
+// newEntry is the name of a new entry in a store of the agent's own.
+func newEntry(profile string) string {
+	return "profile/" + profile + "/" + strings.ToLower(rand.Text()[:10])
+}
+
 // turnFor takes the turn for a change to a profile, unless the profile is not
 // any more what it was when the change began: a proof takes time.
 func (a *Agent) turnFor(ctx context.Context, name string, before *profile) error {
@@ -97,8 +102,8 @@ func (a *Agent) turnFor(ctx context.Context, name string, before *profile) error
 }
 
 // sweep removes what belongs to no profile, also when the caller has gone away
-// meanwhile, and returns the entries that are left, with why.
-func (a *Agent) sweep(ctx context.Context) map[string]error {
+// meanwhile, and returns where entries are that are left, with why.
+func (a *Agent) sweep(ctx context.Context) map[place]error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupLimit)
 	defer cancel()
 	return a.ledger.sweep(ctx, a.stores, a.granter.mark)
@@ -118,14 +123,18 @@ func (a *Agent) unpair(ctx context.Context, caller peer.Caller, name string) err
 	if p.Source == api.SourceDeclared {
 		return &api.Error{Code: api.InvalidRequest, Profile: name, Description: name + " is declared in config.yaml, which belongs to people", Hint: "remove it there"}
 	}
+	fallback, err := a.stores.get("")
+	if err != nil {
+		return err
+	}
 	if err := a.recordAct(caller, "unpair", name, ""); err != nil {
 		return err
 	}
-	if err := a.ledger.remove(p); err != nil {
+	if err := a.ledger.remove(p, orphan{Store: fallback.name, Home: fallback.home, Entry: stageOf(p.Name)}); err != nil {
 		return err
 	}
 	a.publish()
-	if why := a.sweep(ctx)[p.Entry]; why != nil {
+	if why := a.sweep(ctx)[p.place()]; why != nil {
 		return &api.Error{Code: api.StoreUnavailable, Profile: name,
 			Description: name + " is forgotten, but its secret still rests in " + p.storeName() + ": " + whyLeft(why),
 			Hint:        "the agent tries again at each start and pairing; or remove the entry " + p.Entry + " there yourself"}
@@ -193,11 +202,27 @@ func (a *Agent) setSecret(ctx context.Context, caller peer.Caller, name, value s
 	if err := a.recordAct(caller, "secret", name, p.Found.TokenEndpoint); err != nil {
 		return err
 	}
-	if err := store.Put(ctx, p.Entry, held.toKeep()); err != nil {
+	if err := replace(ctx, store, p.Entry, held); err != nil {
 		return err
 	}
 	a.forget(name)
 	return nil
+}
+
+// replace puts a secret in the place of the one of the same client.
+func replace(ctx context.Context, store *watchedStore, entry string, held credential) error {
+	if !store.config.Shared() {
+		return store.Put(ctx, entry, held.toKeep())
+	}
+	store.Forget(entry)
+	old, err := store.Get(ctx, entry)
+	switch {
+	case errors.Is(err, vault.ErrNotFound), errors.Is(err, vault.ErrBroken):
+		return store.Put(ctx, entry, held.toKeep())
+	case err != nil:
+		return err
+	}
+	return store.Put(ctx, entry, held.toReplace(old, held.clientID))
 }
 
 // recordAct writes an administrative act to the audit, durably, before it is

@@ -220,6 +220,13 @@ type watchedStore struct {
 	err   error
 }
 
+// holds tells whether an entry of that name in other is the one in w: two names
+// may stand for one vault, and some vaults do not tell upper from lower case.
+func (w *watchedStore) holds(entry string, other *watchedStore, its string) bool {
+	same := w == other || w.config.Shared() && w.config.URL == other.config.URL && w.config.Namespace == other.config.Namespace
+	return same && strings.EqualFold(entry, its)
+}
+
 // slowAnswer is from where on a store is called slow.
 const slowAnswer = 3 * time.Second
 
@@ -269,7 +276,7 @@ func (w *watchedStore) note(began time.Time, err error) error {
 // one.
 func stateOf(err error) string {
 	switch {
-	case errors.Is(err, context.Canceled):
+	case errors.Is(err, context.Canceled), errors.Is(err, vault.ErrClosed):
 		return ""
 	case errors.Is(err, vault.ErrLocked):
 		return api.StoreLocked

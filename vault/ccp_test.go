@@ -185,7 +185,7 @@ func TestCCPPasswordBeingChanged(t *testing.T) {
 		if err := st.Close(); err != nil { // which ends it
 			t.Error(err)
 		}
-		if err := <-done; !errors.Is(err, context.Canceled) {
+		if err := <-done; !errors.Is(err, ErrClosed) {
 			t.Errorf("got %v", err)
 		}
 	})

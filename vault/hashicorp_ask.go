@@ -43,7 +43,8 @@ func (h *hashicorp) ask(ctx context.Context, q request) (*api.Secret, error) {
 }
 
 // try is ask with the errors as they came. If the server no longer knows the
-// login, it logs in and asks once more.
+// login, it logs in and asks once more, and again if a new login was so short
+// that it was over before it was used; ctx bounds that.
 func (h *hashicorp) try(ctx context.Context, q request) (*api.Secret, error) {
 	for lost := (*standing)(nil); ; {
 		s, fresh, err := h.enter(ctx, lost)
@@ -51,7 +52,7 @@ func (h *hashicorp) try(ctx context.Context, q request) (*api.Secret, error) {
 			return nil, err
 		}
 		answer, err := q.send(ctx, s.client)
-		if status(err) != http.StatusForbidden || fresh {
+		if status(err) != http.StatusForbidden || fresh && !s.over(h.now()) {
 			return answer, err
 		}
 		switch holds, unsure := h.holds(ctx, s); {

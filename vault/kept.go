@@ -25,7 +25,7 @@ type kept struct {
 	entries map[string]*keptEntry
 	before  map[string]*keptEntry // by name, what entries held before
 	running map[*question]context.CancelFunc
-	owned   sync.WaitGroup // the questions under way
+	owned   sync.WaitGroup // what is under way
 	closed  bool
 }
 
@@ -60,6 +60,10 @@ func (k *kept) Get(ctx context.Context, name string) (Entry, error) {
 		return Entry{}, err
 	}
 	k.mu.Lock()
+	if k.closed {
+		k.mu.Unlock()
+		return Entry{}, k.ended("read " + name)
+	}
 	if held := k.entries[name]; held.valid(k.now()) && !held.stale {
 		k.mu.Unlock()
 		return held.entry, nil
@@ -89,6 +93,9 @@ func (k *kept) ask(ctx context.Context, name string) *question {
 		q.entry, q.err = k.asked.Get(ctx, name)
 		k.mu.Lock()
 		delete(k.running, q)
+		if k.closed && q.err != nil {
+			q.err = k.ended("read " + name)
+		}
 		if k.flights[name] == q { // else Forget overtook it: what it brings is old
 			delete(k.flights, name)
 			if q.err == nil {
@@ -169,7 +176,7 @@ func (k *kept) Put(ctx context.Context, name string, e Entry) error {
 		return err
 	}
 	defer k.Forget(name) // whatever came of it
-	return k.within(ctx, func(ctx context.Context) error { return k.asked.Put(ctx, name, e) })
+	return k.within(ctx, "store "+name, func(ctx context.Context) error { return k.asked.Put(ctx, name, e) })
 }
 
 func (k *kept) Delete(ctx context.Context, name string) error {
@@ -177,19 +184,32 @@ func (k *kept) Delete(ctx context.Context, name string) error {
 		return err
 	}
 	defer k.Forget(name)
-	return k.within(ctx, func(ctx context.Context) error { return k.asked.Delete(ctx, name) })
+	return k.within(ctx, "delete "+name, func(ctx context.Context) error { return k.asked.Delete(ctx, name) })
 }
 
-func (k *kept) Check(ctx context.Context) error { return k.within(ctx, k.asked.Check) }
+func (k *kept) Check(ctx context.Context) error { return k.within(ctx, "check", k.asked.Check) }
 
-func (k *kept) within(ctx context.Context, do func(context.Context) error) error {
+// within has what was begun end before the store is closed: a change that is cut
+// off may have been made or not.
+func (k *kept) within(ctx context.Context, op string, do func(context.Context) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	k.mu.Lock()
+	if k.closed {
+		k.mu.Unlock()
+		return k.ended(op)
+	}
+	k.owned.Add(1)
+	k.mu.Unlock()
+	defer k.owned.Done()
 	ctx, cancel := context.WithTimeout(ctx, k.timeout)
 	defer cancel()
 	return do(ctx)
 }
+
+// ended is the error for what comes after Close.
+func (k *kept) ended(op string) error { return &Error{Store: k.String(), Op: op, Kind: ErrClosed} }
 
 func (k *kept) Close() error {
 	k.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -13,6 +14,7 @@ import (
 // scripted is a store on the network whose answers the test gives.
 type scripted struct {
 	get   func(ctx context.Context) (Entry, error)
+	put   func(ctx context.Context) error
 	asked atomic.Int32
 }
 
@@ -20,11 +22,19 @@ func (s *scripted) Get(ctx context.Context, _ string) (Entry, error) {
 	s.asked.Add(1)
 	return s.get(ctx)
 }
-func (*scripted) Put(context.Context, string, Entry) error { return nil }
-func (*scripted) Delete(context.Context, string) error     { return nil }
-func (*scripted) Check(context.Context) error              { return nil }
-func (*scripted) Close() error                             { return nil }
-func (*scripted) String() string                           { return "scripted://" }
+
+func (s *scripted) Put(ctx context.Context, _ string, _ Entry) error {
+	s.asked.Add(1)
+	if s.put == nil {
+		return nil
+	}
+	return s.put(ctx)
+}
+
+func (*scripted) Delete(context.Context, string) error { return nil }
+func (*scripted) Check(context.Context) error          { return nil }
+func (*scripted) Close() error                         { return nil }
+func (*scripted) String() string                       { return "scripted://" }
 
 // giving answers with the secret that is in it.
 func giving(e *Entry) *scripted {
@@ -172,11 +182,59 @@ func TestCloseEndsQuestions(t *testing.T) {
 		if err := k.Close(); err != nil {
 			t.Error(err)
 		}
-		if err := <-waiting; !errors.Is(err, context.Canceled) {
+		if err := <-waiting; !errors.Is(err, ErrClosed) {
 			t.Errorf("who waited gets %v", err)
 		}
 		if took := time.Since(began); took != 0 || len(k.entries)+len(k.before)+len(k.running) != 0 {
 			t.Errorf("closing took %s, %d questions", took, len(k.running))
+		}
+	})
+}
+
+// TestClosedStoreAsksNobody: a store that was closed is opened anew by whoever
+// has its name, not logged in to behind everybody's back.
+func TestClosedStoreAsksNobody(t *testing.T) {
+	s := giving(&Entry{Secret: NewSecret(canary)})
+	k := keepingFor(time.Minute, s)
+	get(t, k, "a")
+	if err := k.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for op, do := range map[string]func() error{
+		"read a":   func() error { _, err := k.Get(t.Context(), "a"); return err },
+		"store a":  func() error { return k.Put(t.Context(), "a", account("", canary)) },
+		"delete a": func() error { return k.Delete(t.Context(), "a") },
+		"check":    func() error { return k.Check(t.Context()) },
+	} {
+		if err := do(); !errors.Is(err, ErrClosed) || !strings.Contains(err.Error(), op) {
+			t.Errorf("%s: %v", op, err)
+		}
+	}
+	if n := s.asked.Load(); n != 1 {
+		t.Errorf("asked %d times", n)
+	}
+}
+
+// TestCloseWaitsForChanges: a change that is under way is not cut off.
+func TestCloseWaitsForChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &scripted{put: func(ctx context.Context) error {
+			time.Sleep(time.Second)
+			return ctx.Err()
+		}}
+		k := keepingFor(time.Minute, s)
+		written := make(chan error, 1)
+		go func() { written <- k.Put(t.Context(), "a", account("", canary)) }()
+		synctest.Wait()
+		began := time.Now()
+		if err := k.Close(); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(began); took != time.Second {
+			t.Errorf("closed after %s", took)
+		}
+		if err := <-written; err != nil {
+			t.Error(err)
 		}
 	})
 }

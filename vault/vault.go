@@ -47,8 +47,8 @@ type Store interface {
 	// Previous returns the entry as it was before the store last told another
 	// secret, while that may still be kept in memory.
 	Previous(name string) (Entry, bool)
-	// Close ends the store's login and whatever runs for it. No other method
-	// may be called afterwards.
+	// Close ends the store's login and whatever runs for it. A question that it
+	// cuts off, or that comes later, gets ErrClosed.
 	Close() error
 	// String returns the store's URL, without anything secret.
 	String() string
@@ -74,6 +74,8 @@ var (
 	ErrReadOnly = errors.New("the store is read-only")
 	// ErrNoKey: the key that opens the store is missing or was refused.
 	ErrNoKey = errors.New("no key opens the store")
+	// ErrClosed: Close was called. Whoever has the store's name opens it anew.
+	ErrClosed = errors.New("the store is closed")
 	// ErrBroken: the entry is there and cannot be used: truncated, altered, of
 	// another store, sealed with another key, or without the fields that were
 	// looked for. A new Put replaces it.

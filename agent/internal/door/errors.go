@@ -117,6 +117,8 @@ func ofStore(err error) *api.Error {
 		return &api.Error{Code: api.Locked, Description: "the store is locked", Hint: "unlock the keyring, then ask again"}
 	case errors.Is(err, vault.ErrNoKey):
 		return &api.Error{Code: api.StoreUnavailable, Description: "no key opens the store", Hint: `give the agent the key that sealed it, or run "keytender store init"`}
+	case errors.Is(err, vault.ErrClosed):
+		return &api.Error{Code: api.Unavailable, Description: "the store is opened anew, because its configuration or its credential changed", Hint: "ask again in a second", RetryAfter: 1}
 	case errors.Is(err, vault.ErrBusy):
 		return &api.Error{Code: api.StoreUnavailable, Description: "the entry is being changed", Hint: "ask again in a minute"}
 	case errors.Is(err, vault.ErrReadOnly):

@@ -32,7 +32,7 @@ func TestEveryErrorHasItsCode(t *testing.T) {
 		api.Locked:              {vault.ErrLocked},
 		api.StoreUnavailable:    {vault.ErrUnavailable, vault.ErrReadOnly, vault.ErrNoKey, vault.ErrBroken, &vault.Error{Store: "sealed:", Kind: vault.ErrNoKey, Why: "there is none", Todo: "make one"}},
 		api.AuditUnavailable:    {audit.ErrUnavailable},
-		api.Unavailable:         {context.Canceled, context.DeadlineExceeded, errStopping},
+		api.Unavailable:         {context.Canceled, context.DeadlineExceeded, errStopping, &vault.Error{Store: "conjur:", Op: "read a", Kind: vault.ErrClosed}},
 		api.ServerError:         {errBoom, errors.New(""), nil},
 		api.SlowDown:            {&api.Error{Code: api.SlowDown, Description: "kept as it is"}},
 	}
