@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"sync"
-	"testing"
 	"time"
 )
 
@@ -27,7 +26,7 @@ type Process struct {
 
 // Start starts the command with its start values as JSON in the last argument.
 // One without start values takes no orders. It ends with the test.
-func Start(t testing.TB, command *exec.Cmd, values any) *Process {
+func Start(t Test, command *exec.Cmd, values any) *Process {
 	t.Helper()
 	p := &Process{command: command}
 	if values != nil {
@@ -62,7 +61,7 @@ func Start(t testing.TB, command *exec.Cmd, values any) *Process {
 
 // Read decodes the program's next line. The first one is what it says of itself,
 // its address say; all later ones answer orders, so Order reads them.
-func (p *Process) Read(t testing.TB, into any) {
+func (p *Process) Read(t Test, into any) {
 	t.Helper()
 	p.out.SetReadDeadline(time.Now().Add(30 * time.Second))
 	line, err := p.answers.ReadBytes('\n')
@@ -79,7 +78,7 @@ func (p *Process) Read(t testing.TB, into any) {
 
 // Order gives one command, {"command":…,"argument":…}, and decodes "result" of
 // the line that answers it. Orders of many goroutines wait for each other.
-func (p *Process) Order(t testing.TB, command string, argument, result any) {
+func (p *Process) Order(t Test, command string, argument, result any) {
 	t.Helper()
 	p.mu.Lock()
 	defer p.mu.Unlock()

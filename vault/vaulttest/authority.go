@@ -11,8 +11,9 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"testing"
 	"time"
+
+	"keytender/installer/testbed"
 )
 
 // authority is a certificate authority that ends with its test.
@@ -22,7 +23,7 @@ type authority struct {
 	key         *ecdsa.PrivateKey
 }
 
-func newAuthority(t testing.TB) *authority {
+func newAuthority(t testbed.Test) *authority {
 	t.Helper()
 	a := &authority{key: newKey(t)}
 	self := &x509.Certificate{
@@ -43,7 +44,7 @@ func newAuthority(t testing.TB) *authority {
 
 // issue makes a certificate for that name, good for a client and for a server on
 // this machine, and its key, both as PEM.
-func (a *authority) issue(t testing.TB, name string) (certificate, key []byte) {
+func (a *authority) issue(t testbed.Test, name string) (certificate, key []byte) {
 	t.Helper()
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
 	if err != nil {
@@ -68,7 +69,7 @@ func (a *authority) issue(t testing.TB, name string) (certificate, key []byte) {
 	return encode("CERTIFICATE", der), encode("PRIVATE KEY", privateDER)
 }
 
-func newKey(t testing.TB) *ecdsa.PrivateKey {
+func newKey(t testbed.Test) *ecdsa.PrivateKey {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -82,7 +83,7 @@ func encode(kind string, der []byte) []byte {
 }
 
 // write makes a file that only this user reads and returns its path.
-func write(t testing.TB, dir, name string, data []byte) string {
+func write(t testbed.Test, dir, name string, data []byte) string {
 	t.Helper()
 	file := filepath.Join(dir, name)
 	if err := os.WriteFile(file, data, 0o600); err != nil {

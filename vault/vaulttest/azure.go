@@ -22,6 +22,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
 	secretsfake "github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets/fake"
+
+	"keytender/installer/testbed"
 )
 
 // KeyVault is a FAKE of an Azure Key Vault with soft delete, for there is no
@@ -59,7 +61,7 @@ type oddAnswer struct {
 const mostOfASecret = 25 << 10 // bytes; what Key Vault takes
 
 // FakeKeyVault starts a fake vault and its fake Entra. They end with the test.
-func FakeKeyVault(t testing.TB) *KeyVault {
+func FakeKeyVault(t testbed.Test) *KeyVault {
 	t.Helper()
 	k := &KeyVault{Entra: fakeEntra(t), secrets: map[string]azsecrets.Secret{}, deleted: map[string]bool{}, agents: map[string]bool{}}
 	k.transport = secretsfake.NewServerTransport(&secretsfake.Server{

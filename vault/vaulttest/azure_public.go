@@ -9,7 +9,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"sync"
-	"testing"
+
+	"keytender/installer/testbed"
 )
 
 // Public is an HTTP proxy through which a fake vault and its Entra answer under
@@ -29,7 +30,7 @@ const (
 )
 
 // Public starts the proxy. It ends with the test.
-func (k *KeyVault) Public(t testing.TB) *Public {
+func (k *KeyVault) Public(t testbed.Test) *Public {
 	t.Helper()
 	p := &Public{}
 	front := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -5,7 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
-	"testing"
+
+	"keytender/installer/testbed"
 )
 
 // CCP is a FAKE of CyberArk's Central Credential Provider: nobody's server can
@@ -49,7 +50,7 @@ type failure struct {
 }
 
 // FakeCCP starts a fake Central Credential Provider. It ends with the test.
-func FakeCCP(t testing.TB) *CCP {
+func FakeCCP(t testbed.Test) *CCP {
 	t.Helper()
 	c := &CCP{}
 	c.start(t, c.serve, func(r *http.Request) string { return r.URL.Query().Get("Object") })
@@ -57,7 +58,7 @@ func FakeCCP(t testing.TB) *CCP {
 }
 
 // Certificate makes a client certificate that the application may show.
-func (c *CCP) Certificate(t testing.TB, o Of) Client {
+func (c *CCP) Certificate(t testbed.Test, o Of) Client {
 	t.Helper()
 	client := c.issuer.client(t, o)
 	c.mu.Lock()
@@ -68,7 +69,7 @@ func (c *CCP) Certificate(t testing.TB, o Of) Client {
 
 // Stranger makes a client certificate of the same authority that the
 // application may not show.
-func (c *CCP) Stranger(t testing.TB) Client { return c.issuer.client(t, Of{}) }
+func (c *CCP) Stranger(t testbed.Test) Client { return c.issuer.client(t, Of{}) }
 
 // AllowMachine has the application be known by its machine's address, without a
 // certificate.

@@ -10,8 +10,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"testing"
 	"time"
+
+	"keytender/installer/testbed"
 )
 
 // Conjur is a FAKE of CyberArk Conjur: its server is a container image, which
@@ -51,7 +52,7 @@ type conjurFailure struct {
 }
 
 // FakeConjur starts a fake Conjur. It ends with the test.
-func FakeConjur(t testing.TB) *Conjur {
+func FakeConjur(t testbed.Test) *Conjur {
 	t.Helper()
 	c := &Conjur{jwts: map[string]string{}, variables: map[string]*conjurVariable{}}
 	c.NewKey()

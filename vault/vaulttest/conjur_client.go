@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"testing"
 
 	"keytender/installer/testbed"
 )
@@ -28,7 +27,7 @@ type ConjurOutcome struct {
 
 // ByVendorsClient gives the order to CyberArk's own client, which "make test"
 // prepares; it is a program of its own, for the reasons of docs/decisions/0014.
-func (c *Conjur) ByVendorsClient(t testing.TB, o ConjurOrder) (done ConjurOutcome) {
+func (c *Conjur) ByVendorsClient(t testbed.Test, o ConjurOrder) (done ConjurOutcome) {
 	t.Helper()
 	dir, err := testbed.ConjurClient().Find()
 	if err != nil {

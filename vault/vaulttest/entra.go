@@ -15,8 +15,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"testing"
 	"time"
+
+	"keytender/installer/testbed"
 )
 
 // Entra is a FAKE of Microsoft Entra ID: one directory with one application,
@@ -47,7 +48,7 @@ type issuedToken struct {
 	ends     time.Time
 }
 
-func fakeEntra(t testing.TB) *Entra {
+func fakeEntra(t testbed.Test) *Entra {
 	t.Helper()
 	e := &Entra{
 		Tenant: "7d5f1c2a-0000-4000-8000-00000000000a", Domain: "contoso.example", ClientID: "3c1e9b77-0000-4000-8000-00000000000b", Secret: "secret-of-the-application",
@@ -61,7 +62,7 @@ func fakeEntra(t testing.TB) *Entra {
 func (e *Entra) Authority() string { return "https://" + e.Host }
 
 // Certificate makes a certificate that the application may log in with.
-func (e *Entra) Certificate(t testing.TB, o Of) Client {
+func (e *Entra) Certificate(t testbed.Test, o Of) Client {
 	t.Helper()
 	client := e.issuer.client(t, o)
 	block, _ := pem.Decode([]byte(client.Chain))
@@ -77,7 +78,7 @@ func (e *Entra) Certificate(t testing.TB, o Of) Client {
 }
 
 // Stranger makes a certificate that the application may not log in with.
-func (e *Entra) Stranger(t testing.TB, o Of) Client { return e.issuer.client(t, o) }
+func (e *Entra) Stranger(t testbed.Test, o Of) Client { return e.issuer.client(t, o) }
 
 // Federate has the application log in with that token of another issuer's.
 func (e *Entra) Federate(token string) { e.set(func() { e.federated = token }) }

@@ -7,8 +7,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strconv"
-	"testing"
 	"time"
+
+	"keytender/installer/testbed"
 )
 
 // machine is what a machine in Azure has of Entra without a login: its own
@@ -21,7 +22,7 @@ type machine struct {
 
 // AppService starts the endpoint that App Service and its kin give their
 // programs, in the environment variables IDENTITY_ENDPOINT and IDENTITY_HEADER.
-func (e *Entra) AppService(t testing.TB) (endpoint, header string) {
+func (e *Entra) AppService(t testbed.Test) (endpoint, header string) {
 	t.Helper()
 	e.set(func() { e.machine.header = "header-of-app-service" })
 	server := httptest.NewServer(http.HandlerFunc(e.serveAppService))
@@ -31,7 +32,7 @@ func (e *Entra) AppService(t testing.TB) (endpoint, header string) {
 
 // ServeMetadata serves the instance metadata service of a virtual machine until
 // the test ends.
-func (e *Entra) ServeMetadata(t testing.TB, l net.Listener) {
+func (e *Entra) ServeMetadata(t testbed.Test, l net.Listener) {
 	t.Helper()
 	server := &http.Server{Handler: http.HandlerFunc(e.serveMetadata), ErrorLog: log.New(io.Discard, "", 0)}
 	ended := make(chan struct{})

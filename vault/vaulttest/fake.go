@@ -9,6 +9,8 @@ import (
 	"net/http/httptest"
 	"sync"
 	"testing"
+
+	"keytender/installer/testbed"
 )
 
 // ServersText is in whatever a fake says beside its codes. No error may repeat it.
@@ -31,7 +33,7 @@ type fake struct {
 
 // start begins to serve. nameOf is what a request asks for, "" where that is no
 // entry.
-func (f *fake) start(t testing.TB, serve http.HandlerFunc, nameOf func(*http.Request) string) {
+func (f *fake) start(t testbed.Test, serve http.HandlerFunc, nameOf func(*http.Request) string) {
 	t.Helper()
 	f.issuer = newIssuer(t)
 	f.reads = map[string]int{}

@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"testing"
 	"time"
 
 	"keytender/installer/testbed"
@@ -35,7 +34,7 @@ type HashiCorpServer struct {
 }
 
 // HashiCorp starts a vault, in about 0.2 s.
-func HashiCorp(t testing.TB) *HashiCorpServer {
+func HashiCorp(t testbed.Test) *HashiCorpServer {
 	t.Helper()
 	tree, err := testbed.HashiCorpVault().Find()
 	if err != nil {
@@ -54,7 +53,7 @@ func HashiCorp(t testing.TB) *HashiCorpServer {
 }
 
 // API sends one request and decodes the answer's body, unless into is nil.
-func (s *HashiCorpServer) API(t testing.TB, method, path string, body, into any) {
+func (s *HashiCorpServer) API(t testbed.Test, method, path string, body, into any) {
 	t.Helper()
 	request := map[string]any{"method": method, "path": path}
 	if body != nil {
@@ -63,7 +62,7 @@ func (s *HashiCorpServer) API(t testing.TB, method, path string, body, into any)
 	s.api(t, request, into)
 }
 
-func (s *HashiCorpServer) api(t testing.TB, request map[string]any, into any) {
+func (s *HashiCorpServer) api(t testbed.Test, request map[string]any, into any) {
 	t.Helper()
 	var answer struct {
 		Status int
@@ -82,25 +81,25 @@ func (s *HashiCorpServer) api(t testing.TB, request map[string]any, into any) {
 }
 
 // Write writes to a path. KV version 2 wants kv-v2/data/NAME and {"data": …}.
-func (s *HashiCorpServer) Write(t testing.TB, path string, data map[string]any) {
+func (s *HashiCorpServer) Write(t testbed.Test, path string, data map[string]any) {
 	t.Helper()
 	s.API(t, http.MethodPost, path, data, nil)
 }
 
 // Delete deletes a path.
-func (s *HashiCorpServer) Delete(t testing.TB, path string) {
+func (s *HashiCorpServer) Delete(t testbed.Test, path string) {
 	t.Helper()
 	s.API(t, http.MethodDelete, path, nil, nil)
 }
 
 // Seal seals the vault: 503 to all, until Unseal. Tokens and secrets stay.
-func (s *HashiCorpServer) Seal(t testing.TB) {
+func (s *HashiCorpServer) Seal(t testbed.Test) {
 	t.Helper()
 	s.process.Order(t, "seal", nil, nil)
 }
 
 // Unseal opens the vault.
-func (s *HashiCorpServer) Unseal(t testing.TB) {
+func (s *HashiCorpServer) Unseal(t testbed.Test) {
 	t.Helper()
 	s.process.Order(t, "unseal", nil, nil)
 }
@@ -111,7 +110,7 @@ func (s *HashiCorpServer) Stop() { s.process.Stop() }
 // Requests counts the clients' requests so far whose method, path and namespace,
 // as in "GET /v1/kv/a%20b" or "GET /v1/kv/a team", contain part; a request counts
 // as soon as it has come. The free edition has no namespaces: it ignores them.
-func (s *HashiCorpServer) Requests(t testing.TB, part string) (n int) {
+func (s *HashiCorpServer) Requests(t testbed.Test, part string) (n int) {
 	t.Helper()
 	var all []string
 	s.process.Order(t, "requests", nil, &all)
@@ -124,7 +123,7 @@ func (s *HashiCorpServer) Requests(t testing.TB, part string) (n int) {
 }
 
 // Forget starts the count again.
-func (s *HashiCorpServer) Forget(t testing.TB) {
+func (s *HashiCorpServer) Forget(t testbed.Test) {
 	t.Helper()
 	s.process.Order(t, "forget", nil, nil)
 }
@@ -132,33 +131,33 @@ func (s *HashiCorpServer) Forget(t testing.TB) {
 // Delay makes the answers to paths that contain part wait. Here as with Hold and
 // Cut the vault does at once what it is asked, and only the answer is late or
 // lost. Of several that fit one path the last counts.
-func (s *HashiCorpServer) Delay(t testing.TB, part string, d time.Duration) {
+func (s *HashiCorpServer) Delay(t testbed.Test, part string, d time.Duration) {
 	t.Helper()
 	s.process.Order(t, "fault", map[string]any{"part": part, "delay": d.Milliseconds()}, nil)
 }
 
 // Hold makes the answers to paths that contain part wait for Mend.
-func (s *HashiCorpServer) Hold(t testing.TB, part string) {
+func (s *HashiCorpServer) Hold(t testbed.Test, part string) {
 	t.Helper()
 	s.process.Order(t, "fault", map[string]any{"part": part, "hold": true}, nil)
 }
 
 // Cut closes the connection in place of the answers to paths that contain part.
 // net/http may ask again by itself where the connection had served before.
-func (s *HashiCorpServer) Cut(t testing.TB, part string) {
+func (s *HashiCorpServer) Cut(t testbed.Test, part string) {
 	t.Helper()
 	s.process.Order(t, "fault", map[string]any{"part": part, "cut": true}, nil)
 }
 
 // Fake answers a path, whatever the method and the token, in the vault's place:
 // for what a real vault would hardly say.
-func (s *HashiCorpServer) Fake(t testing.TB, path string, status int, body string) {
+func (s *HashiCorpServer) Fake(t testbed.Test, path string, status int, body string) {
 	t.Helper()
 	s.process.Order(t, "fake", map[string]any{"path": path, "status": status, "text": body}, nil)
 }
 
 // Mend ends every Delay, Hold, Cut and Fake; what is held is answered.
-func (s *HashiCorpServer) Mend(t testing.TB) {
+func (s *HashiCorpServer) Mend(t testbed.Test) {
 	t.Helper()
 	s.process.Order(t, "mend", nil, nil)
 }

@@ -9,19 +9,20 @@ import (
 	"encoding/json"
 	"maps"
 	"net/http"
-	"testing"
 	"time"
+
+	"keytender/installer/testbed"
 )
 
 // Policy makes or replaces a policy; rules are in Vault's own language.
-func (s *HashiCorpServer) Policy(t testing.TB, name, rules string) {
+func (s *HashiCorpServer) Policy(t testbed.Test, name, rules string) {
 	t.Helper()
 	s.Write(t, "sys/policies/acl/"+name, map[string]any{"policy": rules})
 }
 
 // Token makes a token with Vault's own options for it, as in {"policies": …,
 // "ttl": "1s", "renewable": false, "num_uses": 1}. It lives 32 days by default.
-func (s *HashiCorpServer) Token(t testing.TB, options map[string]any) string {
+func (s *HashiCorpServer) Token(t testbed.Test, options map[string]any) string {
 	t.Helper()
 	var made struct {
 		Auth struct {
@@ -33,7 +34,7 @@ func (s *HashiCorpServer) Token(t testing.TB, options map[string]any) string {
 }
 
 // Revoke ends a token.
-func (s *HashiCorpServer) Revoke(t testing.TB, token string) {
+func (s *HashiCorpServer) Revoke(t testbed.Test, token string) {
 	t.Helper()
 	s.Write(t, "auth/token/revoke", map[string]any{"token": token})
 }
@@ -41,7 +42,7 @@ func (s *HashiCorpServer) Revoke(t testing.TB, token string) {
 // AppRole makes or changes a role for the AppRole login, and a secret id for it.
 // Policies are separated by commas; options are Vault's own, such as
 // {"token_ttl": "2s", "secret_id_num_uses": 1}.
-func (s *HashiCorpServer) AppRole(t testing.TB, name, policies string, options map[string]any) (roleID, secretID string) {
+func (s *HashiCorpServer) AppRole(t testbed.Test, name, policies string, options map[string]any) (roleID, secretID string) {
 	t.Helper()
 	role := map[string]any{"token_policies": policies}
 	maps.Copy(role, options)
@@ -56,7 +57,7 @@ func (s *HashiCorpServer) AppRole(t testing.TB, name, policies string, options m
 }
 
 // SecretID makes one more secret id for an AppRole.
-func (s *HashiCorpServer) SecretID(t testing.TB, role string) string {
+func (s *HashiCorpServer) SecretID(t testbed.Test, role string) string {
 	t.Helper()
 	var made struct {
 		Data struct {
@@ -69,7 +70,7 @@ func (s *HashiCorpServer) SecretID(t testing.TB, role string) string {
 
 // WrappedSecretID makes a secret id for an AppRole and returns the token for which
 // sys/wrapping/unwrap gives it once, within ttl: whole seconds.
-func (s *HashiCorpServer) WrappedSecretID(t testing.TB, role string, ttl time.Duration) string {
+func (s *HashiCorpServer) WrappedSecretID(t testbed.Test, role string, ttl time.Duration) string {
 	t.Helper()
 	var made struct {
 		WrapInfo struct{ Token string } `json:"wrap_info"`
@@ -81,13 +82,13 @@ func (s *HashiCorpServer) WrappedSecretID(t testing.TB, role string, ttl time.Du
 }
 
 // UserPass makes a user for the userpass login.
-func (s *HashiCorpServer) UserPass(t testing.TB, user, password, policies string) {
+func (s *HashiCorpServer) UserPass(t testbed.Test, user, password, policies string) {
 	t.Helper()
 	s.Write(t, "auth/userpass/users/"+user, map[string]any{"password": password, "token_policies": policies})
 }
 
 // LDAP makes a user for the ldap login, whom a fake directory knows.
-func (s *HashiCorpServer) LDAP(t testing.TB, user, password, policies string) {
+func (s *HashiCorpServer) LDAP(t testbed.Test, user, password, policies string) {
 	t.Helper()
 	s.process.Order(t, "person", map[string]any{"user": user, "password": password}, nil)
 	s.Write(t, "auth/ldap/users/"+user, map[string]any{"policies": policies})
@@ -95,7 +96,7 @@ func (s *HashiCorpServer) LDAP(t testing.TB, user, password, policies string) {
 
 // CertRole makes a role for the cert login, and a client certificate with its key,
 // PEM, which that role alone admits.
-func (s *HashiCorpServer) CertRole(t testing.TB, name, policies string) (certificate, key []byte) {
+func (s *HashiCorpServer) CertRole(t testbed.Test, name, policies string) (certificate, key []byte) {
 	t.Helper()
 	s.Write(t, "auth/cert/certs/"+name, map[string]any{
 		"certificate": string(s.authority.pem), "allowed_common_names": name, "token_policies": policies,
@@ -105,7 +106,7 @@ func (s *HashiCorpServer) CertRole(t testing.TB, name, policies string) (certifi
 
 // JWTRole makes a role for the jwt login, and a JWT which that role alone admits,
 // for an hour.
-func (s *HashiCorpServer) JWTRole(t testing.TB, name, policies string) string {
+func (s *HashiCorpServer) JWTRole(t testbed.Test, name, policies string) string {
 	t.Helper()
 	public, err := x509.MarshalPKIXPublicKey(s.authority.key.Public())
 	if err != nil {
@@ -121,7 +122,7 @@ func (s *HashiCorpServer) JWTRole(t testing.TB, name, policies string) string {
 }
 
 // sign makes a JWT (RFC 7519) with the algorithm ES256 (RFC 7518, section 3.4).
-func sign(t testing.TB, key *ecdsa.PrivateKey, claims map[string]any) string {
+func sign(t testbed.Test, key *ecdsa.PrivateKey, claims map[string]any) string {
 	t.Helper()
 	body, err := json.Marshal(claims)
 	if err != nil {

@@ -14,8 +14,9 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"testing"
 	"time"
+
+	"keytender/installer/testbed"
 )
 
 // issuer issues the certificates of a fake and of its clients.
@@ -26,7 +27,7 @@ type issuer struct {
 	file        string
 }
 
-func newIssuer(t testing.TB) *issuer {
+func newIssuer(t testbed.Test) *issuer {
 	t.Helper()
 	a := &issuer{
 		certificate: template("fake authority"), key: ellipticKey(t),
@@ -42,7 +43,7 @@ func newIssuer(t testing.TB) *issuer {
 	return a
 }
 
-func (a *issuer) issue(t testing.TB, c *x509.Certificate, public crypto.PublicKey) []byte {
+func (a *issuer) issue(t testbed.Test, c *x509.Certificate, public crypto.PublicKey) []byte {
 	t.Helper()
 	der, err := x509.CreateCertificate(rand.Reader, c, a.certificate, public, a.key)
 	if err != nil {
@@ -51,7 +52,7 @@ func (a *issuer) issue(t testing.TB, c *x509.Certificate, public crypto.PublicKe
 	return der
 }
 
-func (a *issuer) server(t testing.TB) tls.Certificate {
+func (a *issuer) server(t testbed.Test) tls.Certificate {
 	t.Helper()
 	key, c := ellipticKey(t), template("fake server")
 	c.IPAddresses, c.ExtKeyUsage = []net.IP{net.IPv4(127, 0, 0, 1)}, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
@@ -70,7 +71,7 @@ type Of struct {
 	Until time.Time // when it ends; zero: in an hour
 }
 
-func (a *issuer) client(t testing.TB, o Of) Client {
+func (a *issuer) client(t testbed.Test, o Of) Client {
 	t.Helper()
 	key := crypto.Signer(ellipticKey(t))
 	if o.RSA != 0 {
@@ -96,7 +97,7 @@ func (a *issuer) client(t testing.TB, o Of) Client {
 	}
 }
 
-func ellipticKey(t testing.TB) *ecdsa.PrivateKey {
+func ellipticKey(t testbed.Test) *ecdsa.PrivateKey {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -27,7 +27,8 @@ type agent struct {
 }
 
 // newAgent makes the key file and config.yaml of an agent that lives in dir.
-func newAgent(ctx context.Context, program, dir string) (*agent, error) {
+// further is the line of one more store than the default one, or empty.
+func newAgent(ctx context.Context, program, dir, further string) (*agent, error) {
 	program, err := filepath.Abs(program)
 	if err != nil {
 		return nil, err
@@ -36,15 +37,15 @@ func newAgent(ctx context.Context, program, dir string) (*agent, error) {
 		return nil, err
 	}
 	a := &agent{program: program, dir: dir}
-	key := filepath.Join(dir, "seal.key")
-	if said, err := a.command(ctx, "store", "init", "sealed", "--key-file", key).CombinedOutput(); err != nil {
+	if said, err := a.command(ctx, "store", "init", "sealed", "--key-file", a.key()).CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("make the key of the store: %w: %s", err, said)
 	}
-	config := fmt.Sprintf("version: 1\nstores:\n  default: {url: \"sealed:\", key: %q}\n", "file:"+key)
+	config := fmt.Sprintf("version: 1\nstores:\n  default: {url: \"sealed:\", key: %q}\n%s", "file:"+a.key(), further)
 	return a, os.WriteFile(a.config(), []byte(config), 0o600)
 }
 
 func (a *agent) config() string { return filepath.Join(a.dir, "config.yaml") }
+func (a *agent) key() string    { return filepath.Join(a.dir, "seal.key") }
 func (a *agent) socket() string { return filepath.Join(a.dir, "keytender.sock") }
 
 func (a *agent) command(ctx context.Context, args ...string) *exec.Cmd {
@@ -92,16 +93,25 @@ func (a *agent) reach(ctx context.Context) (net.Conn, error) {
 
 func (a *agent) stop() error { return a.process.stop() }
 
-// pair starts the agent, pairs the profile and stops it again: what was paired
-// rests in the state and in the store.
+// pair pairs the profile of a robot, whose secret then rests in the default
+// store.
 func (a *agent) pair(ctx context.Context, orchestrator string, robot orchestratortest.Client) error {
+	return a.administer(ctx, func(admin *api.Admin) error {
+		_, err := admin.Pair(ctx, api.Pairing{
+			Version: api.Version, Name: profile, Kind: "robot", URL: orchestrator, ClientID: robot.ID, Secret: robot.Secret,
+		}, nil)
+		return err
+	})
+}
+
+// administer starts the agent, has something done by its admin door and stops it
+// again: what was changed rests in the state and in the stores.
+func (a *agent) administer(ctx context.Context, do func(*api.Admin) error) error {
 	if err := a.start(ctx); err != nil {
 		return err
 	}
 	admin := a.admin()
-	_, err := admin.Pair(ctx, api.Pairing{
-		Version: api.Version, Name: profile, Kind: "robot", URL: orchestrator, ClientID: robot.ID, Secret: robot.Secret,
-	}, nil)
+	err := do(admin)
 	admin.Close()
 	return errors.Join(err, a.stop())
 }

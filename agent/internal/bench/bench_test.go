@@ -54,7 +54,11 @@ func TestWholeRun(t *testing.T) {
 	if r.crowd.requests != 1 {
 		t.Errorf("%d requests for %d callers", r.crowd.requests, r.crowd.callers)
 	}
-	for _, said := range []string{"on: guards (5 of 5 ", "identity (peercred, sock_diag)", "aim ≤ 1.1: ", "aim ≥ 0.92: "} {
+	allFetched(t, r, p.rounds)
+	for _, said := range []string{
+		"on: guards (5 of 5 ", "identity (peercred, sock_diag)", "aim ≤ 1.1: ", "aim ≥ 0.92: ", "aim ≤ 1.05: ",
+		"   at the start           hashicorp   ", "      logged in           hashicorp   ",
+	} {
 		if !strings.Contains(text.String(), said) {
 			t.Errorf("the report does not say %q", said)
 		}
@@ -63,13 +67,17 @@ func TestWholeRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	const parts = `{"whole":N,"provider":N,"store":N,"agent":N}`
+	const cold = `{"at_start":` + parts + `,"logged_in":` + parts + `}`
 	shape := `{"ratios":{"tcp_c1_p50":N,"unix_c1_p50":N,"tcp_c32_rps":N,"unix_c32_rps":N},` +
-		`"rss_idle_mib":N,"rss_loaded_mib":N,"start_to_token_ms":N,"binary_mib":N,"provider_requests_for_10000_callers":N}`
+		`"rss_idle_mib":N,"rss_loaded_mib":N,"start_to_token_ms":N,"binary_mib":N,"provider_requests_for_10000_callers":N,` +
+		`"cold_token_ms":{"azure-fake":` + cold + `,"conjur-fake":` + cold + `,"cyberark-ccp-fake":` + cold + `,"hashicorp":` + cold + `,"sealed":` + cold + `},` +
+		`"cached_ratio_by_store":{"azure-fake":N,"conjur-fake":N,"cyberark-ccp-fake":N,"hashicorp":N}}`
 	var compact bytes.Buffer
 	if err := json.Compact(&compact, written); err != nil {
 		t.Fatal(err)
 	}
-	if got := regexp.MustCompile(`:\d+(\.\d+)?`).ReplaceAllString(compact.String(), ":N"); got != shape {
+	if got := regexp.MustCompile(`:-?\d+(\.\d+)?`).ReplaceAllString(compact.String(), ":N"); got != shape {
 		t.Errorf("bench.json is %s", compact.String())
 	}
 }

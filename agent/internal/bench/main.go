@@ -5,7 +5,10 @@
 //	orchestratortest (this process) ◄── agent (child: the real binary) ◄─┐ the same
 //	                                    bare  (child: this binary again) ◄─┘ callers
 //
-//	plan.run ─► starts ─► idle memory ─► proof ─► rounds of cells ─► loaded memory ─► crowd ─► report
+//	plan.run ─► starts ─► stores ─► idle memory ─► proof ─► rounds of cells ─► loaded memory ─► crowd ─► report
+//
+// Tokens whose secret rests in each kind of store are measured with the servers
+// of vaulttest, on a stage in the place of a test.
 //
 // It reads /proc, so it runs on Linux only; elsewhere it says so and fails.
 package main
@@ -35,7 +38,7 @@ func command(ctx context.Context) error {
 	p := plan{settle: 3 * time.Second, crowd: 10_000}
 	flag.StringVar(&p.keytender, "keytender", "bin/keytender", "the program to measure")
 	flag.IntVar(&p.rounds, "rounds", 5, "rounds; each figure is the median of them")
-	seconds := flag.Float64("seconds", 1, "length of one cell; each round has 16 of them")
+	seconds := flag.Float64("seconds", 1, "length of one cell; each round has 16 of them, and one more for each store")
 	out := flag.String("out", "", "write the figures to this `file` as JSON, too")
 	bare := flag.String("bare", "", "be the bare server, with a unix socket at this `path` (for the benchmark itself)")
 	flag.Parse()

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"keytender/agent/orchestratortest"
+	"keytender/installer/testbed"
 )
 
 // plan is what to measure, and for how long.
@@ -23,6 +24,9 @@ type plan struct {
 // run measures everything. Each error means that there are no figures, never
 // that they are bad ones.
 func (p plan) run(ctx context.Context) (_ report, err error) {
+	if _, err := testbed.HashiCorpVault().Find(); err != nil {
+		return report{}, err // before minutes of measuring
+	}
 	provider := orchestratortest.New(orchestratortest.Options{})
 	defer provider.Close()
 	dir, err := os.MkdirTemp("", "keytender-bench-")
@@ -35,7 +39,7 @@ func (p plan) run(ctx context.Context) (_ report, err error) {
 	if r.binary, err = sizeOf(p.keytender); err != nil {
 		return r, err
 	}
-	a, err := newAgent(ctx, p.keytender, filepath.Join(dir, "agent"))
+	a, err := newAgent(ctx, p.keytender, filepath.Join(dir, "agent"), "")
 	if err != nil {
 		return r, err
 	}
@@ -45,6 +49,12 @@ func (p plan) run(ctx context.Context) (_ report, err error) {
 	}
 	if r.start, err = p.starts(ctx, a, provider, robot); err != nil {
 		return r, fmt.Errorf("time the start: %w", err)
+	}
+	if r.trust, err = timeToTrust(); err != nil {
+		return r, fmt.Errorf("read the system's certificates: %w", err)
+	}
+	if r.stores, err = p.compareStores(ctx, filepath.Join(dir, "stores"), provider, robot); err != nil {
+		return r, fmt.Errorf("compare the stores: %w", err)
 	}
 	if err := p.load(ctx, a, dir, &r); err != nil {
 		return r, err

@@ -1,11 +1,8 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
-	"math"
-	"os"
 	"runtime"
 	"strings"
 	"text/tabwriter"
@@ -22,6 +19,8 @@ type report struct {
 	loaded int64
 	binary int64 // size of the program, in bytes
 	crowd  crowd
+	trust  time.Duration // what reading the system's certificates takes
+	stores []*store
 }
 
 // quantity is one of the things that are compared, and what is aimed at.
@@ -61,6 +60,8 @@ func (r report) print(to io.Writer) error {
 	fmt.Fprintf(&text, "on: guards (%d of %[1]d foreign requests refused), identity (%s), audit (%d records)\n",
 		r.proof.refused, strings.Join(r.proof.sources, ", "), r.proof.records)
 	missed := r.comparisons(&text)
+	r.fetched(&text)
+	missed += r.cached(&text)
 	missed += r.figures(&text)
 	switch missed {
 	case 0:
@@ -110,61 +111,3 @@ func (r report) figures(to io.Writer) (missed int) {
 	table.Flush() // into memory
 	return missed
 }
-
-// summary is what bin/bench.json holds; later issues add keys.
-type summary struct {
-	Ratios   ratios  `json:"ratios"`
-	Idle     float64 `json:"rss_idle_mib"`
-	Loaded   float64 `json:"rss_loaded_mib"`
-	Start    float64 `json:"start_to_token_ms"`
-	Binary   float64 `json:"binary_mib"`
-	Requests int     `json:"provider_requests_for_10000_callers"`
-}
-
-type ratios struct {
-	TCPLatency  float64 `json:"tcp_c1_p50"`
-	UnixLatency float64 `json:"unix_c1_p50"`
-	TCPRate     float64 `json:"tcp_c32_rps"`
-	UnixRate    float64 `json:"unix_c32_rps"`
-}
-
-func (r report) summary() summary {
-	return summary{
-		Ratios: ratios{
-			TCPLatency:  r.ratio("tcp", 1, func(f figures) float64 { return float64(f.p50) }),
-			UnixLatency: r.ratio("unix", 1, func(f figures) float64 { return float64(f.p50) }),
-			TCPRate:     r.ratio("tcp", 32, func(f figures) float64 { return f.rate }),
-			UnixRate:    r.ratio("unix", 32, func(f figures) float64 { return f.rate }),
-		},
-		Idle:     mebibytes(r.idle),
-		Loaded:   mebibytes(r.loaded),
-		Start:    milliseconds(r.start.own()),
-		Binary:   mebibytes(r.binary),
-		Requests: r.crowd.requests,
-	}
-}
-
-// ratio is of a cell with kept-alive connections.
-func (r report) ratio(door string, callers int, of func(figures) float64) float64 {
-	for _, c := range r.cells {
-		if c.door == door && c.callers == callers && !c.fresh {
-			return rounded(c.ratio(of).value(), 1000)
-		}
-	}
-	return math.NaN() // no such cell: encoding it fails
-}
-
-// write writes the summary as JSON.
-func (r report) write(path string) error {
-	encoded, err := json.MarshalIndent(r.summary(), "", "  ")
-	if err != nil {
-		return fmt.Errorf("write the figures: %w", err)
-	}
-	return os.WriteFile(path, append(encoded, '\n'), 0o644)
-}
-
-func mebibytes(n int64) float64            { return rounded(float64(n)/(1<<20), 10) }
-func milliseconds(d time.Duration) float64 { return rounded(d.Seconds()*1000, 10) }
-
-// rounded keeps so many parts of a unit.
-func rounded(v, parts float64) float64 { return math.Round(v*parts) / parts }
