@@ -1,9 +1,6 @@
 package agent
 
 import (
-	"context"
-	"encoding/hex"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -11,7 +8,6 @@ import (
 
 	"keytender/agent/api"
 	"keytender/agent/internal/state"
-	"keytender/vault"
 )
 
 // ledger is what the agent's state knows: the paired profiles, and the
@@ -120,63 +116,6 @@ func (l *ledger) without(name string) ledgerState {
 		next.Profiles = append(next.Profiles, p)
 	}
 	return next
-}
-
-// sweep removes the orphans from their stores and returns where those are that
-// are left, with why; they are tried again at the next sweep.
-func (l *ledger) sweep(ctx context.Context, stores *stores, mark func(vault.Secret) string) (left map[place]error) {
-	gone, left := removeOrphans(ctx, stores, mark, l.held.Orphans)
-	l.swept(gone)
-	return left
-}
-
-// errElsewhere: the store of that name is not the one that has the entry.
-var errElsewhere = errors.New("the store that has it is not among those of config.yaml now")
-
-// removeOrphans asks the stores and touches no state, so that it needs no
-// lock; it returns those that are gone, and by place why others are not.
-// Another store under the same name is not asked, and one that does not answer,
-// or is locked, only once.
-func removeOrphans(ctx context.Context, stores *stores, mark func(vault.Secret) string, list []orphan) (gone []orphan, left map[place]error) {
-	left = map[place]error{}
-	silent := map[string]error{}
-	for _, o := range list {
-		store, err := stores.get(o.Store)
-		switch {
-		case err != nil || store.home != o.Home:
-			left[o.place()] = errElsewhere
-			continue
-		case silent[store.home] != nil:
-			left[o.place()] = silent[store.home]
-			continue
-		}
-		if err = store.Check(ctx); err != nil {
-			silent[store.home] = err
-		} else {
-			err = o.remove(ctx, store, mark)
-		}
-		if err != nil {
-			left[o.place()] = err
-			continue
-		}
-		gone = append(gone, o)
-	}
-	return gone, left
-}
-
-func (o orphan) remove(ctx context.Context, store *watchedStore, mark func(vault.Secret) string) error {
-	if o.Mark == "" {
-		return store.Delete(ctx, o.Entry)
-	}
-	store.Forget(o.Entry)
-	found, err := store.Get(ctx, o.Entry)
-	if errors.Is(err, vault.ErrNotFound) || err == nil && hex.EncodeToString([]byte(mark(found.Secret))) != o.Mark {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return store.Delete(ctx, o.Entry)
 }
 
 // swept strikes out orphans that are gone. If that cannot be saved they are

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"strings"
 	"time"
@@ -13,9 +12,6 @@ import (
 	"keytender/agent/internal/peer"
 	"keytender/vault"
 )
-
-// cleanupLimit is how long removing entries from stores may take.
-const cleanupLimit = 15 * time.Second
 
 // keep stores the secret under an entry of its own and then makes the profile
 // live in one write of the state, which until then lists the entry as one to
@@ -75,7 +71,7 @@ func (a *Agent) place(ctx context.Context, p, before *profile, store *watchedSto
 	_, err := store.Get(ctx, p.Entry)
 	switch {
 	case errors.Is(err, vault.ErrNotFound):
-		return a.ledger.expect(orphan{p.Store, p.Home, p.Entry, hex.EncodeToString([]byte(a.granter.mark(held.secret)))})
+		return a.ledger.expect(orphan{p.Store, p.Home, p.Entry, a.mark(held.secret)})
 	case err != nil:
 		return err
 	}
@@ -99,14 +95,6 @@ func (a *Agent) turnFor(ctx context.Context, name string, before *profile) error
 	}
 	a.admin.give()
 	return &api.Error{Code: api.AlreadyPaired, Profile: name, Field: "name", Description: name + " was changed by somebody else meanwhile", Hint: "look at it and try again"}
-}
-
-// sweep removes what belongs to no profile, also when the caller has gone away
-// meanwhile, and returns where entries are that are left, with why.
-func (a *Agent) sweep(ctx context.Context) map[place]error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupLimit)
-	defer cancel()
-	return a.ledger.sweep(ctx, a.stores, a.granter.mark)
 }
 
 // unpair forgets a paired profile: its place in the state first, so that it
@@ -140,14 +128,6 @@ func (a *Agent) unpair(ctx context.Context, caller peer.Caller, name string) err
 			Hint:        "the agent tries again at each start and pairing; or remove the entry " + p.Entry + " there yourself"}
 	}
 	return nil
-}
-
-// whyLeft says why an entry is left in its store.
-func whyLeft(why error) string {
-	if errors.Is(why, errElsewhere) {
-		return why.Error()
-	}
-	return explain(why).Description
 }
 
 // setSecret replaces the secret of a profile, once a token has proven it.
