@@ -45,7 +45,7 @@ type orphan struct {
 	Store string `json:"store"`
 	Home  string `json:"home"` // the store as it was when the entry was made
 	Entry string `json:"entry"`
-	// Mark is of what was about to be written into a shared store: another
+	// Mark is of what was written, or about to be, into a shared store: another
 	// secret under that name is somebody else's, and stays.
 	Mark string `json:"mark,omitempty"`
 }
@@ -79,6 +79,12 @@ func (l *ledger) expect(o orphan) error {
 	return l.save(next)
 }
 
+// left tells whether what is in a place, by its mark, was put there for a profile
+// that is gone.
+func (l *ledger) left(at place, mark string) bool {
+	return slices.ContainsFunc(l.held.Orphans, func(o orphan) bool { return o.place() == at && o.Mark == mark })
+}
+
 // put makes p live in the place of the profile of its name, whose entry
 // becomes an orphan.
 func (l *ledger) put(p *profile) error { return l.save(l.with(p)) }
@@ -110,7 +116,7 @@ func (l *ledger) without(name string) ledgerState {
 			continue
 		}
 		if p.Name == name {
-			next.Orphans = append(next.Orphans, orphan{Store: p.Store, Home: p.Home, Entry: p.Entry})
+			next.Orphans = append(next.Orphans, orphan{p.Store, p.Home, p.Entry, p.Wrote})
 			continue
 		}
 		next.Profiles = append(next.Profiles, p)

@@ -15,9 +15,13 @@ const cleanupLimit = 15 * time.Second
 // errElsewhere: the store of that name is not the one that has the entry.
 var errElsewhere = errors.New("the store that has it is not among those of config.yaml now")
 
+// errShared: the entry is not the agent's alone any more, and so is not its to
+// remove.
+var errShared = errors.New("another profile uses it, or another program has changed it since")
+
 // whyLeft says why an entry is left in its store.
 func whyLeft(why error) string {
-	if errors.Is(why, errElsewhere) {
+	if errors.Is(why, errElsewhere) || errors.Is(why, errShared) {
 		return why.Error()
 	}
 	return explain(why).Description
@@ -35,9 +39,9 @@ func (a *Agent) sweep(ctx context.Context) map[place]error {
 }
 
 // removeOrphans asks the stores and touches no state, so that it needs no turn;
-// it returns those that are gone, and by place why others are not. Another store
-// under the same name is not asked, and one that does not answer, or is locked,
-// only once.
+// it returns those that are gone or not ours any more, and by place why they are
+// left. Another store under the same name is not asked, and one that does not
+// answer, or is locked, only once.
 func (a *Agent) removeOrphans(ctx context.Context, list []orphan) (gone []orphan, left map[place]error) {
 	left = map[place]error{}
 	silent := map[string]error{}
@@ -58,26 +62,39 @@ func (a *Agent) removeOrphans(ctx context.Context, list []orphan) (gone []orphan
 		}
 		if err != nil {
 			left[o.place()] = err
-			continue
 		}
-		gone = append(gone, o)
+		if err == nil || errors.Is(err, errShared) {
+			gone = append(gone, o)
+		}
 	}
 	return gone, left
 }
 
 func (a *Agent) removeOrphan(ctx context.Context, store *watchedStore, o orphan) error {
-	if o.Mark == "" {
+	if !store.config.Shared() {
 		return store.Delete(ctx, o.Entry)
 	}
 	store.Forget(o.Entry)
 	found, err := store.Get(ctx, o.Entry)
-	if errors.Is(err, vault.ErrNotFound) || err == nil && a.mark(found.Secret) != o.Mark {
+	switch {
+	case errors.Is(err, vault.ErrNotFound):
 		return nil
-	}
-	if err != nil {
+	case err != nil:
 		return err
+	case a.mark(found.Secret) != o.Mark || a.uses(store, o.Entry):
+		return errShared
 	}
 	return store.Delete(ctx, o.Entry)
+}
+
+// uses tells whether the secret of a profile rests in that entry.
+func (a *Agent) uses(store *watchedStore, entry string) bool {
+	for _, p := range a.broker.catalog.Load().profiles {
+		if its, err := a.stores.get(p.Store); err == nil && its.holds(p.Entry, store, entry) {
+			return true
+		}
+	}
+	return false
 }
 
 // mark is the HMAC of a secret, as the state keeps it.
