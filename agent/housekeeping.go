@@ -19,7 +19,7 @@ func (a *Agent) lookAround(ctx context.Context) {
 	}
 	orphans := slices.Clone(a.ledger.held.Orphans)
 	a.admin.give()
-	gone, _ := removeOrphans(ctx, a.stores, a.granter.mark, orphans) // an entry that is being made now is not among them
+	gone, _ := a.removeOrphans(ctx, orphans) // an entry that is being made now is not among them
 	if a.admin.take(ctx) != nil {
 		return
 	}

@@ -1,9 +1,6 @@
 package agent
 
 import (
-	"context"
-	"encoding/hex"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -11,7 +8,6 @@ import (
 
 	"keytender/agent/api"
 	"keytender/agent/internal/state"
-	"keytender/vault"
 )
 
 // ledger is what the agent's state knows: the paired profiles, and the
@@ -49,7 +45,7 @@ type orphan struct {
 	Store string `json:"store"`
 	Home  string `json:"home"` // the store as it was when the entry was made
 	Entry string `json:"entry"`
-	// Mark is of what was about to be written into a shared store: another
+	// Mark is of what was written, or about to be, into a shared store: another
 	// secret under that name is somebody else's, and stays.
 	Mark string `json:"mark,omitempty"`
 }
@@ -83,6 +79,12 @@ func (l *ledger) expect(o orphan) error {
 	return l.save(next)
 }
 
+// left tells whether what is in a place, by its mark, was put there for a profile
+// that is gone.
+func (l *ledger) left(at place, mark string) bool {
+	return slices.ContainsFunc(l.held.Orphans, func(o orphan) bool { return o.place() == at && o.Mark == mark })
+}
+
 // put makes p live in the place of the profile of its name, whose entry
 // becomes an orphan.
 func (l *ledger) put(p *profile) error { return l.save(l.with(p)) }
@@ -114,69 +116,12 @@ func (l *ledger) without(name string) ledgerState {
 			continue
 		}
 		if p.Name == name {
-			next.Orphans = append(next.Orphans, orphan{Store: p.Store, Home: p.Home, Entry: p.Entry})
+			next.Orphans = append(next.Orphans, orphan{p.Store, p.Home, p.Entry, p.Wrote})
 			continue
 		}
 		next.Profiles = append(next.Profiles, p)
 	}
 	return next
-}
-
-// sweep removes the orphans from their stores and returns where those are that
-// are left, with why; they are tried again at the next sweep.
-func (l *ledger) sweep(ctx context.Context, stores *stores, mark func(vault.Secret) string) (left map[place]error) {
-	gone, left := removeOrphans(ctx, stores, mark, l.held.Orphans)
-	l.swept(gone)
-	return left
-}
-
-// errElsewhere: the store of that name is not the one that has the entry.
-var errElsewhere = errors.New("the store that has it is not among those of config.yaml now")
-
-// removeOrphans asks the stores and touches no state, so that it needs no
-// lock; it returns those that are gone, and by place why others are not.
-// Another store under the same name is not asked, and one that does not answer,
-// or is locked, only once.
-func removeOrphans(ctx context.Context, stores *stores, mark func(vault.Secret) string, list []orphan) (gone []orphan, left map[place]error) {
-	left = map[place]error{}
-	silent := map[string]error{}
-	for _, o := range list {
-		store, err := stores.get(o.Store)
-		switch {
-		case err != nil || store.home != o.Home:
-			left[o.place()] = errElsewhere
-			continue
-		case silent[store.home] != nil:
-			left[o.place()] = silent[store.home]
-			continue
-		}
-		if err = store.Check(ctx); err != nil {
-			silent[store.home] = err
-		} else {
-			err = o.remove(ctx, store, mark)
-		}
-		if err != nil {
-			left[o.place()] = err
-			continue
-		}
-		gone = append(gone, o)
-	}
-	return gone, left
-}
-
-func (o orphan) remove(ctx context.Context, store *watchedStore, mark func(vault.Secret) string) error {
-	if o.Mark == "" {
-		return store.Delete(ctx, o.Entry)
-	}
-	store.Forget(o.Entry)
-	found, err := store.Get(ctx, o.Entry)
-	if errors.Is(err, vault.ErrNotFound) || err == nil && hex.EncodeToString([]byte(mark(found.Secret))) != o.Mark {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return store.Delete(ctx, o.Entry)
 }
 
 // swept strikes out orphans that are gone. If that cannot be saved they are

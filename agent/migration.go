@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"keytender/agent/api"
@@ -75,7 +76,7 @@ func (a *Agent) migration(name string, m api.Migration) (old, next *profile, tar
 			Hint: "say write: true at the store in config.yaml and reload, or copy the secret there by other means and pair with --entry"}
 	}
 	moved := *old
-	moved.Store, moved.Home, moved.Entry, moved.Adopted = m.Store, target.home, m.Entry, false
+	moved.Store, moved.Home, moved.Entry, moved.Adopted, moved.Wrote = m.Store, target.home, m.Entry, false, ""
 	if old.Source == api.SourceDeclared {
 		return nil, nil, nil, &api.Error{Code: api.InvalidRequest, Profile: name, Field: "name",
 			Description: name + " is declared in config.yaml, which belongs to people",
@@ -93,7 +94,7 @@ func (a *Agent) migration(name string, m api.Migration) (old, next *profile, tar
 // writeAndCompare puts the secret into its new place and reads it back from
 // there.
 func (a *Agent) writeAndCompare(ctx context.Context, next, old *profile, target *watchedStore, held credential) error {
-	if err := a.place(ctx, next, old, target, held); err != nil {
+	if _, err := a.place(ctx, next, old, target, held); err != nil {
 		return err
 	}
 	if err := target.Put(ctx, next.Entry, held.toKeep()); err != nil {
@@ -116,7 +117,11 @@ func (a *Agent) leaveBehind(ctx context.Context, old *profile) []string {
 	if old.Adopted {
 		return []string{fmt.Sprintf("the entry %s in %s, which was there before Keytender: remove it there if nobody else reads it", old.Entry, old.storeName())}
 	}
-	if why := a.sweep(ctx)[old.place()]; why != nil {
+	why := a.sweep(ctx)[old.place()]
+	if errors.Is(why, errShared) {
+		return []string{fmt.Sprintf("the entry %s in %s: %s", old.Entry, old.storeName(), whyLeft(why))}
+	}
+	if why != nil {
 		return []string{fmt.Sprintf("the entry %s in %s (%s): the agent tries again at each start and pairing", old.Entry, old.storeName(), whyLeft(why))}
 	}
 	return nil

@@ -48,6 +48,7 @@ type profile struct {
 	Entry         string      `json:"entry,omitempty"`   // where in the store the secret rests
 	Adopted       bool        `json:"adopted,omitempty"` // the entry was there before the pairing, and outlives it
 	Home          string      `json:"home,omitempty"`    // the store as it was at the pairing
+	Wrote         string      `json:"wrote,omitempty"`   // HMAC of what was last written into a shared entry of ours
 	AuthConfig    *AuthConfig `json:"auth_config,omitempty"`
 
 	Source   string    `json:"-"`
@@ -255,7 +256,7 @@ func (p *profile) keyFor(scopes []string) session.Key {
 // pairing found out by itself.
 func (p *profile) same(q *profile) bool {
 	plain := func(p profile) profile {
-		p.Source, p.Entry, p.Adopted, p.Home, p.Found, p.SecretAt, p.address = "", "", false, "", endpoint{}, time.Time{}, nil
+		p.Source, p.Entry, p.Adopted, p.Home, p.Wrote, p.Found, p.SecretAt, p.address = "", "", false, "", "", endpoint{}, time.Time{}, nil
 		if len(p.Scopes) == 0 {
 			p.Scopes = nil
 		}

@@ -74,8 +74,7 @@ func (a *Agent) publishCatalog(next *catalog) []string {
 		a.forget(name)
 	}
 	for _, name := range moved {
-		a.granter.forget(name)
-		a.broker.sessions.Heal(name)
+		a.heal(name)
 	}
 	return append(changed, moved...)
 }
@@ -84,6 +83,12 @@ func (a *Agent) publishCatalog(next *catalog) []string {
 func (a *Agent) forget(name string) {
 	a.granter.forget(name)
 	a.broker.sessions.Forget(name)
+}
+
+// heal has the secret of a profile tried anew; its tokens stay.
+func (a *Agent) heal(name string) {
+	a.granter.forget(name)
+	a.broker.sessions.Heal(name)
 }
 
 // retry has the next request for a profile ask Identity again, whatever was

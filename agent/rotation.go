@@ -233,9 +233,6 @@ func (x *rotating) begin(ctx context.Context) error {
 	return x.ledger.rotating(x.p.Name, x.rotation)
 }
 
-// mark is the HMAC of a secret, as the state keeps it.
-func (x *rotating) mark(s vault.Secret) string { return fmt.Sprintf("%x", x.granter.mark(s)) }
-
 // warn tells of something that a person should look at afterwards.
 func (x *rotating) warn(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)

@@ -160,6 +160,9 @@ func (x *rotating) switchTo(ctx context.Context, next *profile) error {
 	} else {
 		again := *next
 		again.SecretAt = x.now().UTC().Truncate(time.Second)
+		if x.store.config.Shared() && !again.Adopted {
+			again.Wrote = made.Mark
+		}
 		next, paired = &again, &again
 	}
 	if err := x.ledger.switched(x.p.Name, x.rotation, made, paired); err != nil {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"strings"
 	"time"
@@ -14,14 +13,11 @@ import (
 	"keytender/vault"
 )
 
-// cleanupLimit is how long removing entries from stores may take.
-const cleanupLimit = 15 * time.Second
-
-// keep stores the secret under an entry of its own and then makes the profile
-// live in one write of the state, which until then lists the entry as one to
-// be removed: so that a crash at any point leaves the old pairing or the new
-// one, and in the end no entry without a profile. event is how the record
-// calls it.
+// keep stores a secret that somebody gave and then makes the profile live in one
+// write of the state, which until then lists a new entry as one to be removed: so
+// that a crash at any point leaves the old pairing or the new one, and in the end
+// no entry without a profile. Where a shared entry gets another secret, what fails
+// puts the old one back. event is how the record calls it.
 func (a *Agent) keep(ctx context.Context, caller peer.Caller, event string, p, before *profile, store *watchedStore, held credential) (err error) {
 	if err := a.turnFor(ctx, p.Name, before); err != nil {
 		return err
@@ -29,16 +25,17 @@ func (a *Agent) keep(ctx context.Context, caller peer.Caller, event string, p, b
 	defer a.admin.give()
 	p.Home = store.home
 	p.SecretAt = a.now().UTC().Truncate(time.Second)
-	if !p.Adopted {
-		if err := a.place(ctx, p, before, store, held); err != nil {
-			return err
+	if given := held.entry.Secret.IsZero(); given {
+		old, failed := a.place(ctx, p, before, store, held)
+		if failed != nil {
+			return failed
 		}
-		defer func() {
-			if err != nil {
-				a.sweep(ctx)
-			}
-		}()
-		if err := store.Put(ctx, p.Entry, held.toKeep()); err != nil {
+		entry := held.toKeep()
+		if !old.Secret.IsZero() {
+			entry = held.toReplace(old, before.ClientID)
+		}
+		defer func() { a.undo(ctx, err, p, store, old) }()
+		if err := store.Put(ctx, p.Entry, entry); err != nil {
 			return err
 		}
 	}
@@ -55,31 +52,54 @@ func (a *Agent) keep(ctx context.Context, caller peer.Caller, event string, p, b
 	return nil
 }
 
+// undo takes back what keep has written, if it failed.
+func (a *Agent) undo(ctx context.Context, failed error, p *profile, store *watchedStore, old vault.Entry) {
+	switch {
+	case failed == nil:
+		return
+	case old.Secret.IsZero():
+		a.sweep(ctx)
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupLimit)
+	defer cancel()
+	if err := store.Put(ctx, p.Entry, old); err != nil {
+		a.log.Error("the secret that was replaced could not be put back", "profile", p.Name, "store", store.name, "entry", p.Entry, "error", err)
+	}
+}
+
 // place finds the entry for a secret that is about to be stored, and lists it
 // as one to be removed until its profile is live. In a shared store it has the
-// name that people gave it, or the profile's; what is there already, and was
-// not put there for this profile, stays.
-func (a *Agent) place(ctx context.Context, p, before *profile, store *watchedStore, held credential) error {
+// name that people gave it, or the profile's; what is there already stays, unless
+// it was put there for this profile, which old then is, or is left of one that is
+// gone.
+func (a *Agent) place(ctx context.Context, p, before *profile, store *watchedStore, held credential) (old vault.Entry, err error) {
 	if !store.config.Shared() {
 		p.Entry = newEntry(p.Name)
-		return a.ledger.expect(orphan{Store: p.Store, Home: p.Home, Entry: p.Entry})
+		return old, a.ledger.expect(orphan{Store: p.Store, Home: p.Home, Entry: p.Entry})
 	}
 	p.Entry = cmp.Or(p.Entry, p.Name)
 	if err := p.checkEntry(store); err != nil {
-		return err
+		return old, err
 	}
-	if before != nil && before.Home == p.Home && before.Entry == p.Entry {
-		p.Adopted = before.Adopted // the same entry gets another secret
-		return nil
+	own := before != nil && before.place() == p.place()
+	if own {
+		p.Adopted = before.Adopted
 	}
-	_, err := store.Get(ctx, p.Entry)
+	if !p.Adopted {
+		p.Wrote = a.mark(held.secret)
+	}
+	store.Forget(p.Entry)
+	found, err := store.Get(ctx, p.Entry)
 	switch {
-	case errors.Is(err, vault.ErrNotFound):
-		return a.ledger.expect(orphan{p.Store, p.Home, p.Entry, hex.EncodeToString([]byte(a.granter.mark(held.secret)))})
+	case err == nil && own:
+		return found, nil
+	case errors.Is(err, vault.ErrNotFound), own && errors.Is(err, vault.ErrBroken), err == nil && a.ledger.left(p.place(), a.mark(found.Secret)):
+		return old, a.ledger.expect(orphan{p.Store, p.Home, p.Entry, p.Wrote})
 	case err != nil:
-		return err
+		return old, err
 	}
-	return &api.Error{Code: api.AlreadyPaired, Profile: p.Name, Field: "entry", Description: store.name + " has an entry " + p.Entry + " already, which Keytender did not make",
+	return old, &api.Error{Code: api.AlreadyPaired, Profile: p.Name, Field: "entry", Description: store.name + " has an entry " + p.Entry + " already, which Keytender did not make",
 		Hint: "give no secret, and the one that is there is used; or name another entry with --entry"}
 }
 
@@ -99,14 +119,6 @@ func (a *Agent) turnFor(ctx context.Context, name string, before *profile) error
 	}
 	a.admin.give()
 	return &api.Error{Code: api.AlreadyPaired, Profile: name, Field: "name", Description: name + " was changed by somebody else meanwhile", Hint: "look at it and try again"}
-}
-
-// sweep removes what belongs to no profile, also when the caller has gone away
-// meanwhile, and returns where entries are that are left, with why.
-func (a *Agent) sweep(ctx context.Context) map[place]error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupLimit)
-	defer cancel()
-	return a.ledger.sweep(ctx, a.stores, a.granter.mark)
 }
 
 // unpair forgets a paired profile: its place in the state first, so that it
@@ -134,20 +146,12 @@ func (a *Agent) unpair(ctx context.Context, caller peer.Caller, name string) err
 		return err
 	}
 	a.publish()
-	if why := a.sweep(ctx)[p.place()]; why != nil {
+	if why := a.sweep(ctx)[p.place()]; why != nil && !errors.Is(why, errShared) {
 		return &api.Error{Code: api.StoreUnavailable, Profile: name,
 			Description: name + " is forgotten, but its secret still rests in " + p.storeName() + ": " + whyLeft(why),
 			Hint:        "the agent tries again at each start and pairing; or remove the entry " + p.Entry + " there yourself"}
 	}
 	return nil
-}
-
-// whyLeft says why an entry is left in its store.
-func whyLeft(why error) string {
-	if errors.Is(why, errElsewhere) {
-		return why.Error()
-	}
-	return explain(why).Description
 }
 
 // setSecret replaces the secret of a profile, once a token has proven it.
@@ -192,8 +196,10 @@ func (a *Agent) setSecret(ctx context.Context, caller peer.Caller, name, value s
 	if err != nil {
 		return err
 	}
-	if p.Source == api.SourcePaired && !store.config.Shared() {
-		return a.keep(ctx, caller, "secret", &p, old, store, held)
+	if p.Source == api.SourcePaired {
+		err := a.keep(ctx, caller, "secret", &p, old, store, held)
+		a.heal(name)
+		return err
 	}
 	if err := a.turnFor(ctx, name, old); err != nil {
 		return err
@@ -205,7 +211,7 @@ func (a *Agent) setSecret(ctx context.Context, caller peer.Caller, name, value s
 	if err := replace(ctx, store, p.Entry, held); err != nil {
 		return err
 	}
-	a.forget(name)
+	a.heal(name)
 	return nil
 }
 
@@ -278,8 +284,7 @@ func (a *Agent) enroll(ctx context.Context, caller peer.Caller, name, value stri
 	a.stores.reopen(name)
 	for _, p := range a.broker.catalog.Load().profiles {
 		if p.storeName() == name {
-			a.granter.forget(p.Name)
-			a.broker.sessions.Heal(p.Name)
+			a.heal(p.Name)
 		}
 	}
 	return refused // after an unwrapping, which cannot be done again

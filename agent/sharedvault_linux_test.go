@@ -41,6 +41,13 @@ func (r *running) shares(t *testing.T, name string) *sharedVault {
 	return v
 }
 
+// does has before called ahead of each question.
+func (v *sharedVault) does(before func(op, name string) error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.before = before
+}
+
 func (v *sharedVault) ask(op, name string) error {
 	v.mu.Lock()
 	before := v.before
