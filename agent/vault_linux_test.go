@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -112,6 +113,9 @@ func TestSealedVaultTakesNoTokenAway(t *testing.T) {
 	}
 	if err := r.Ready(t.Context()); err != nil {
 		t.Errorf("an agent whose tokens are valid is not ready: %v", err)
+	}
+	if ok, lines := r.Agent.ready(t.Context()); !ok || !slices.Contains(lines, "stores sealed: 1") {
+		t.Errorf("/readyz says %q", lines)
 	}
 	_, err = r.Token(t.Context(), api.TokenRequest{Scopes: []string{"OR.Folders"}})
 	if e := failsWith(t, err, api.StoreUnavailable); !strings.Contains(e.Error(), "sealed") {

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"keytender/agent/orchestratortest"
+	"keytender/installer/testbed"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -40,6 +41,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":        exits,
 			"orchestrator": orchestrator,
+			"vault":        vaultCommand,
 		},
 	})
 }
@@ -57,6 +59,7 @@ func setUpScript(e *testscript.Env) error {
 	}
 	e.Setenv("GORACE", "atexit_sleep_ms=0") // or each command takes a second under -race
 	e.Values["orchestrator"] = new(simulation)
+	e.Values["vault"] = &corp{test: e.T().(testbed.Test)}
 	return os.WriteFile(filepath.Join(e.WorkDir, "robot.secret"), []byte(symbols+"\n"), 0o600)
 }
 
@@ -129,6 +132,7 @@ func (s *simulation) start(ts *testscript.TestScript) {
 	s.server.AddMachine("robot-1", symbols)
 	s.server.AddApp("app-1", symbols, "OR.Jobs", "OR.Queues")
 	s.server.AddApp("operator", symbols, "OR.Machines")
+	ts.Setenv("ORCH_ORIGIN", s.server.Origin)
 	ts.Setenv("ORCH_URL", s.server.Orchestrator)
 	ts.Setenv("IDENTITY_URL", s.server.Identity)
 }
