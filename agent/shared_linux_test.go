@@ -112,3 +112,40 @@ func TestMigrationBetweenVaultsUnderOneName(t *testing.T) {
 		t.Errorf("the secret is left in corp; said was %q, left %q", steps, moved.Left)
 	}
 }
+
+// TestMigrationReadsInItsTurn: a secret that somebody gives meanwhile must not be
+// left behind, and removed, for the one that was read before.
+func TestMigrationReadsInItsTurn(t *testing.T) {
+	s := anOrchestrator(t)
+	robot := s.AddMachine("", "")
+	r := startIn(t, t.TempDir(), vaultConfig("corp", ""))
+	v := r.shares(t, "corp")
+	r.mustPair(t, inVault(s, robot))
+	v.does(func(op, _ string) error {
+		if op == "get" && len(r.Agent.admin) == 0 {
+			t.Error("the secret is read while others may change it")
+		}
+		return nil
+	})
+	if _, err := r.admin.Migrate(t.Context(), "invoices", api.Migration{Store: "default"}, nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestMigrationPassesOverNoEntry: a store of the agent's own names its entries
+// itself, whatever the client id comes from.
+func TestMigrationPassesOverNoEntry(t *testing.T) {
+	s := anOrchestrator(t)
+	robot := s.AddMachine("", "")
+	r := startIn(t, t.TempDir(), vaultConfig("corp", fmt.Sprintf(", origins: [%q]", s.Origin)))
+	r.shares(t, "corp").write("robots", robot.ID, robot.Secret)
+	p := inVault(s, robot)
+	p.Secret, p.ClientID, p.ClientIDFrom = "", "", "entry"
+	r.mustPair(t, p)
+	_, err := r.admin.Migrate(t.Context(), "invoices", api.Migration{Store: "default", Entry: "x"}, nil)
+	failsWith(t, err, api.InvalidRequest)
+	if _, err := r.admin.Migrate(t.Context(), "invoices", api.Migration{Store: "default"}, nil); err != nil {
+		t.Error(err)
+	}
+	r.mustToken(t, api.TokenRequest{})
+}
