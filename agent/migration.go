@@ -43,7 +43,7 @@ func (a *Agent) migrate(ctx context.Context, caller peer.Caller, name string, m 
 		a.sweep(ctx)
 		return api.Moved{}, err
 	}
-	tell(2, "secret written to %s, read back and found the same", target)
+	tell(2, "secret written to %s, read back and found the same", next.Store)
 	err = a.recordAct(caller, "migrate", name, fmt.Sprintf("from %s to %s", old.storeName(), next.storeName()))
 	if err == nil {
 		err = a.ledger.put(next)
@@ -53,7 +53,7 @@ func (a *Agent) migrate(ctx context.Context, caller peer.Caller, name string, m 
 		return api.Moved{}, err
 	}
 	a.publish()
-	tell(3, "%s takes its secret from %s from now on", name, target)
+	tell(3, "%s takes its secret from %s from now on", name, next.Store)
 	moved := api.Moved{Changed: true, Left: a.leaveBehind(ctx, old)}
 	if len(moved.Left) == 0 {
 		tell(4, "secret removed from %s", old.storeName())
