@@ -149,3 +149,24 @@ func TestMigrationPassesOverNoEntry(t *testing.T) {
 	}
 	r.mustToken(t, api.TokenRequest{})
 }
+
+// TestAnotherEntryIsAnotherClient: where the client id comes from the entry, another
+// entry is another client, whose tokens are not the same.
+func TestAnotherEntryIsAnotherClient(t *testing.T) {
+	s := anOrchestrator(t)
+	one, two := s.AddMachine("", ""), s.AddMachine("", "")
+	more := func(entry string) string {
+		return vaultConfig("corp", "") + fmt.Sprintf("profiles:\n  invoices: {kind: robot, url: %q, client_id_from: entry, secret: corp/%s}\n", s.Orchestrator, entry)
+	}
+	r := startIn(t, t.TempDir(), more("one"))
+	v := r.shares(t, "corp")
+	v.write("one", one.ID, one.Secret)
+	v.write("two", two.ID, two.Secret)
+	first := r.mustToken(t, api.TokenRequest{})
+	if _, err := r.reconfigure(t, more("two")); err != nil {
+		t.Fatal(err)
+	}
+	if r.mustToken(t, api.TokenRequest{}).AccessToken == first.AccessToken {
+		t.Error("the token of another client is given out")
+	}
+}
