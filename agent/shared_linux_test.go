@@ -170,3 +170,19 @@ func TestAnotherEntryIsAnotherClient(t *testing.T) {
 		t.Error("the token of another client is given out")
 	}
 }
+
+// TestNewPairingKnowsNothingOfTheOld: another client under the same name is no change
+// of the secret.
+func TestNewPairingKnowsNothingOfTheOld(t *testing.T) {
+	s, r := orchestratorOf(t), start(t, "")
+	r.mustPair(t, s.pairing())
+	r.mustToken(t, api.TokenRequest{})
+	next := s.AddMachine("", "")
+	p := s.pairing()
+	p.ClientID, p.Secret, p.Replace = next.ID, next.Secret, true
+	r.mustPair(t, p)
+	r.mustToken(t, api.TokenRequest{})
+	if changed := r.records(t, "secret_changed"); len(changed) != 0 {
+		t.Errorf("recorded: %+v", changed)
+	}
+}
