@@ -75,14 +75,15 @@ func (c *catalog) pick(name string) (*profile, error) {
 
 // changed are the names of profiles that are not the same in both catalogs, and
 // moved those that are but for the secret or the place where it rests: their
-// tokens are as good as before.
+// tokens are as good as before, unless the client id rests there too.
 func (c *catalog) changed(old *catalog) (changed, moved []string) {
 	for _, name := range c.names() {
 		p, was := c.profiles[name], old.profiles[name]
+		moves := was != nil && (p.Entry != was.Entry || p.Store != was.Store)
 		switch {
-		case was == nil, !p.sameClient(was), p.Found != was.Found:
+		case was == nil, !p.sameClient(was), p.Found != was.Found, moves && p.ClientIDFrom != "":
 			changed = append(changed, name)
-		case p.Entry != was.Entry || p.Store != was.Store:
+		case moves:
 			moved = append(moved, name)
 		}
 	}

@@ -18,18 +18,15 @@ type credential struct {
 	clientID string
 	secret   vault.Secret
 	origins  []string // scheme://host[:port]
+	said     string   // the store at which config.yaml says origins, or ""
 	entry    vault.Entry
 }
 
 // credentialOf is what rests in an entry of store for p.
 func (p *profile) credentialOf(e vault.Entry, store *watchedStore) (credential, error) {
-	c := credential{clientID: p.ClientID, secret: e.Secret, origins: e.Origins, entry: e}
-	if store.config.Shared() {
-		origins, err := p.originsIn(store)
-		if err != nil {
-			return credential{}, err
-		}
-		c.origins = origins
+	c, err := p.bound(credential{clientID: p.ClientID, secret: e.Secret, origins: e.Origins, entry: e}, store)
+	if err != nil {
+		return credential{}, err
 	}
 	if p.ClientIDFrom == "" {
 		return c, nil
@@ -40,19 +37,23 @@ func (p *profile) credentialOf(e vault.Entry, store *watchedStore) (credential, 
 	return c, nil
 }
 
-// originsIn are where a secret that rests in a shared store may be sent: where
-// config.yaml says at the store; else where the profile says, if people wrote
-// that there too, or gave the secret for it. Without this, whoever may pair
-// could have any entry that the agent can read sent anywhere.
-func (p *profile) originsIn(store *watchedStore) ([]string, error) {
-	if len(store.config.Origins) > 0 {
-		return store.config.Origins, nil
-	}
-	if p.Source == api.SourcePaired && p.Adopted {
-		return nil, wrong("entry", "config.yaml does not say where secrets of %s may be sent: name it there, at the store (origins: [https://…]), and reload; or declare the profile there", store.name)
+// bound is c with where it may be sent, if it rests in a shared store, or is to: where
+// config.yaml says at the store; else where the profile says, if people wrote that
+// there too, or gave the secret for it. Without this, whoever may pair could have any
+// entry that the agent can read sent anywhere.
+func (p *profile) bound(c credential, store *watchedStore) (credential, error) {
+	switch {
+	case !store.config.Shared():
+		return c, nil
+	case len(store.config.Origins) > 0:
+		c.origins, c.said = store.config.Origins, store.name
+		return c, nil
+	case p.Source == api.SourcePaired && p.Adopted:
+		return c, wrong("entry", "config.yaml does not say where secrets of %s may be sent: name it there, at the store (origins: [https://…]), and reload; or declare the profile there", store.name)
 	}
 	to, err := p.secretOrigin()
-	return []string{to}, err
+	c.origins = []string{to}
+	return c, err
 }
 
 // secretOrigin is where the profile's own words let its secret go.
@@ -90,16 +91,20 @@ func (c credential) mayGoTo(endpoint string) error {
 	if slices.Contains(c.origins, to) {
 		return nil
 	}
-	return &otherOriginError{to, c.origins}
+	return &otherOriginError{to, c.origins, c.said}
 }
 
 // otherOriginError keeps a secret from going where it was not given for.
 type otherOriginError struct {
 	to    string
 	given []string
+	said  string // the store at which config.yaml says so, or ""
 }
 
 func (e *otherOriginError) Error() string {
+	if e.said != "" {
+		return fmt.Sprintf("secrets of %s may be sent to %v, not to %s", e.said, e.given, e.to)
+	}
 	return fmt.Sprintf("the secret was given for %v, not for %s", e.given, e.to)
 }
 

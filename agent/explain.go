@@ -16,8 +16,12 @@ func explain(err error) *api.Error {
 		return &api.Error{Code: api.InvalidRequest, Field: e.field, Description: e.err.Error(), Hint: "mend " + e.field + " and try again"}
 	}
 	if e, ok := errors.AsType[*otherOriginError](err); ok {
-		return &api.Error{Code: api.ProviderRefused, Description: e.Error() + ": nothing was sent",
+		said := &api.Error{Code: api.ProviderRefused, Description: e.Error() + ": nothing was sent",
 			Hint: `if the new address is right, give the secret for it: pair again, or run "keytender secret set NAME"`}
+		if e.said != "" {
+			said.Hint = "if that is right, add it to origins at the store in config.yaml, and reload"
+		}
+		return said
 	}
 	if e, ok := errors.AsType[*orchestrator.SecretsError](err); ok {
 		return &api.Error{Code: codeOf(e.Kind), Description: e.What, Hint: e.Todo, RetryAfter: int(e.RetryAfter.Seconds())}

@@ -27,20 +27,23 @@ func (a *Agent) migrate(ctx context.Context, caller peer.Caller, name string, m 
 		return api.Moved{Profile: a.profileStatus(old)}, nil
 	}
 	tell := teller(step, migrationSteps)
-	held, err := a.readAnew(ctx, old)
-	if err != nil {
-		return api.Moved{}, err
-	}
-	tell(1, "secret of %s read from %s", name, old.storeName())
 	if err := a.turnFor(ctx, name, old); err != nil {
 		return api.Moved{}, err
 	}
 	defer a.admin.give()
+	held, err := a.readAnew(ctx, old) // in the turn, so that nobody gives another one after it was read
+	if err != nil {
+		return api.Moved{}, err
+	}
+	tell(1, "secret of %s read from %s", name, old.storeName())
+	if err := staysUsable(next, target, held); err != nil {
+		return api.Moved{}, err
+	}
 	if err := a.writeAndCompare(ctx, next, old, target, held); err != nil {
 		a.sweep(ctx)
 		return api.Moved{}, err
 	}
-	tell(2, "secret written to %s, read back and found the same", target)
+	tell(2, "secret written to %s, read back and found the same", next.Store)
 	err = a.recordAct(caller, "migrate", name, fmt.Sprintf("from %s to %s", old.storeName(), next.storeName()))
 	if err == nil {
 		err = a.ledger.put(next)
@@ -50,7 +53,7 @@ func (a *Agent) migrate(ctx context.Context, caller peer.Caller, name string, m 
 		return api.Moved{}, err
 	}
 	a.publish()
-	tell(3, "%s takes its secret from %s from now on", name, target)
+	tell(3, "%s takes its secret from %s from now on", name, next.Store)
 	moved := api.Moved{Changed: true, Left: a.leaveBehind(ctx, old)}
 	if len(moved.Left) == 0 {
 		tell(4, "secret removed from %s", old.storeName())
@@ -85,10 +88,21 @@ func (a *Agent) migration(name string, m api.Migration) (old, next *profile, tar
 	if old.storeName() == moved.storeName() && (m.Entry == "" || m.Entry == old.Entry) {
 		return old, nil, nil, nil
 	}
-	if moved.ClientIDFrom != "" && !target.config.Shared() {
-		return old, &moved, target, nil // the user name is kept with the secret there too
-	}
 	return old, &moved, target, moved.checkEntry(target)
+}
+
+// staysUsable returns nil if the secret may be sent where the profile sends it both
+// from where it is and from where it will be: what is bound in the one store must not
+// come free by way of another.
+func staysUsable(next *profile, target *watchedStore, held credential) error {
+	if err := held.mayGoTo(next.Found.TokenEndpoint); err != nil {
+		return err
+	}
+	there, err := next.bound(held, target)
+	if err != nil {
+		return err
+	}
+	return there.mayGoTo(next.Found.TokenEndpoint)
 }
 
 // writeAndCompare puts the secret into its new place and reads it back from

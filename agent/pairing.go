@@ -108,7 +108,7 @@ func (a *Agent) offered(ctx context.Context, p *profile, store *watchedStore, gi
 	if store.config.Shared() && !store.config.Write {
 		return credential{}, wrong("store", "%s is read-only: name the entry where the secret rests already (--entry) and give none, or say write: true at the store", store.name)
 	}
-	return credential{clientID: p.ClientID, secret: secret}, nil
+	return p.bound(credential{clientID: p.ClientID, secret: secret}, store)
 }
 
 // checkEntry checks the entry that a pairing names.

@@ -72,6 +72,7 @@ func (a *Agent) publishCatalog(next *catalog) []string {
 	changed, moved := next.changed(a.broker.catalog.Swap(next))
 	for _, name := range changed {
 		a.forget(name)
+		a.granter.secrets.drop(name)
 	}
 	for _, name := range moved {
 		a.heal(name)

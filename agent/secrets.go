@@ -184,7 +184,10 @@ func (a *Agent) setSecret(ctx context.Context, caller peer.Caller, name, value s
 		return err
 	}
 	p.Found = endpoint{Issuer: resolved.Issuer, TokenEndpoint: resolved.TokenEndpoint, Step: resolved.Step}
-	next := credential{clientID: p.ClientID, secret: secret}
+	next, err := p.bound(credential{clientID: p.ClientID, secret: secret}, store)
+	if err != nil {
+		return err
+	}
 	if p.ClientIDFrom != "" { // the id that rests with the secret stays
 		now, err := a.granter.credential(ctx, old)
 		if err != nil {

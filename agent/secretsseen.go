@@ -104,3 +104,10 @@ func (s *secretsSeen) forget(name string) {
 		seen.refused = nil
 	}
 }
+
+// drop is for a profile that is gone, or another one by now.
+func (s *secretsSeen) drop(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.of, name)
+}

@@ -112,3 +112,77 @@ func TestMigrationBetweenVaultsUnderOneName(t *testing.T) {
 		t.Errorf("the secret is left in corp; said was %q, left %q", steps, moved.Left)
 	}
 }
+
+// TestMigrationReadsInItsTurn: a secret that somebody gives meanwhile must not be
+// left behind, and removed, for the one that was read before.
+func TestMigrationReadsInItsTurn(t *testing.T) {
+	s := anOrchestrator(t)
+	robot := s.AddMachine("", "")
+	r := startIn(t, t.TempDir(), vaultConfig("corp", ""))
+	v := r.shares(t, "corp")
+	r.mustPair(t, inVault(s, robot))
+	v.does(func(op, _ string) error {
+		if op == "get" && len(r.Agent.admin) == 0 {
+			t.Error("the secret is read while others may change it")
+		}
+		return nil
+	})
+	if _, err := r.admin.Migrate(t.Context(), "invoices", api.Migration{Store: "default"}, nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestMigrationPassesOverNoEntry: a store of the agent's own names its entries
+// itself, whatever the client id comes from.
+func TestMigrationPassesOverNoEntry(t *testing.T) {
+	s := anOrchestrator(t)
+	robot := s.AddMachine("", "")
+	r := startIn(t, t.TempDir(), vaultConfig("corp", fmt.Sprintf(", origins: [%q]", s.Origin)))
+	r.shares(t, "corp").write("robots", robot.ID, robot.Secret)
+	p := inVault(s, robot)
+	p.Secret, p.ClientID, p.ClientIDFrom = "", "", "entry"
+	r.mustPair(t, p)
+	_, err := r.admin.Migrate(t.Context(), "invoices", api.Migration{Store: "default", Entry: "x"}, nil)
+	failsWith(t, err, api.InvalidRequest)
+	if _, err := r.admin.Migrate(t.Context(), "invoices", api.Migration{Store: "default"}, nil); err != nil {
+		t.Error(err)
+	}
+	r.mustToken(t, api.TokenRequest{})
+}
+
+// TestAnotherEntryIsAnotherClient: where the client id comes from the entry, another
+// entry is another client, whose tokens are not the same.
+func TestAnotherEntryIsAnotherClient(t *testing.T) {
+	s := anOrchestrator(t)
+	one, two := s.AddMachine("", ""), s.AddMachine("", "")
+	more := func(entry string) string {
+		return vaultConfig("corp", "") + fmt.Sprintf("profiles:\n  invoices: {kind: robot, url: %q, client_id_from: entry, secret: corp/%s}\n", s.Orchestrator, entry)
+	}
+	r := startIn(t, t.TempDir(), more("one"))
+	v := r.shares(t, "corp")
+	v.write("one", one.ID, one.Secret)
+	v.write("two", two.ID, two.Secret)
+	first := r.mustToken(t, api.TokenRequest{})
+	if _, err := r.reconfigure(t, more("two")); err != nil {
+		t.Fatal(err)
+	}
+	if r.mustToken(t, api.TokenRequest{}).AccessToken == first.AccessToken {
+		t.Error("the token of another client is given out")
+	}
+}
+
+// TestNewPairingKnowsNothingOfTheOld: another client under the same name is no change
+// of the secret.
+func TestNewPairingKnowsNothingOfTheOld(t *testing.T) {
+	s, r := orchestratorOf(t), start(t, "")
+	r.mustPair(t, s.pairing())
+	r.mustToken(t, api.TokenRequest{})
+	next := s.AddMachine("", "")
+	p := s.pairing()
+	p.ClientID, p.Secret, p.Replace = next.ID, next.Secret, true
+	r.mustPair(t, p)
+	r.mustToken(t, api.TokenRequest{})
+	if changed := r.records(t, "secret_changed"); len(changed) != 0 {
+		t.Errorf("recorded: %+v", changed)
+	}
+}
