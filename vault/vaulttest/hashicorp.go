@@ -9,6 +9,7 @@ package vaulttest
 import (
 	"encoding/json"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -29,8 +30,8 @@ type HashiCorpServer struct {
 	Address string // 127.0.0.1:PORT
 	CAFile  string // the authority of its certificate, PEM
 
-	authority *authority
-	process   *testbed.Process
+	issuer  *issuer
+	process *testbed.Process
 }
 
 // HashiCorp starts a vault, in about 0.2 s.
@@ -41,9 +42,9 @@ func HashiCorp(t testbed.Test) *HashiCorpServer {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	s := &HashiCorpServer{authority: newAuthority(t)}
-	s.CAFile = write(t, dir, "ca.pem", s.authority.pem)
-	certificate, key := s.authority.issue(t, "vault")
+	s := &HashiCorpServer{issuer: newIssuer(t)}
+	s.CAFile = s.issuer.file
+	certificate, key := s.issuer.both(t, "vault")
 	s.process = testbed.Start(t, exec.Command(filepath.Join(tree, "hashicorp")), map[string]string{
 		"certificate": write(t, dir, "server.pem", certificate),
 		"key":         write(t, dir, "server-key.pem", key),
@@ -160,4 +161,14 @@ func (s *HashiCorpServer) Fake(t testbed.Test, path string, status int, body str
 func (s *HashiCorpServer) Mend(t testbed.Test) {
 	t.Helper()
 	s.process.Order(t, "mend", nil, nil)
+}
+
+// write makes a file that only this user reads and returns its path.
+func write(t testbed.Test, dir, name string, data []byte) string {
+	t.Helper()
+	file := filepath.Join(dir, name)
+	if err := os.WriteFile(file, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"maps"
 	"net/http"
 	"time"
@@ -99,24 +100,24 @@ func (s *HashiCorpServer) LDAP(t testbed.Test, user, password, policies string) 
 func (s *HashiCorpServer) CertRole(t testbed.Test, name, policies string) (certificate, key []byte) {
 	t.Helper()
 	s.Write(t, "auth/cert/certs/"+name, map[string]any{
-		"certificate": string(s.authority.pem), "allowed_common_names": name, "token_policies": policies,
+		"certificate": string(s.issuer.text), "allowed_common_names": name, "token_policies": policies,
 	})
-	return s.authority.issue(t, name)
+	return s.issuer.both(t, name)
 }
 
 // JWTRole makes a role for the jwt login, and a JWT which that role alone admits,
 // for an hour.
 func (s *HashiCorpServer) JWTRole(t testbed.Test, name, policies string) string {
 	t.Helper()
-	public, err := x509.MarshalPKIXPublicKey(s.authority.key.Public())
+	public, err := x509.MarshalPKIXPublicKey(s.issuer.key.Public())
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Write(t, "auth/jwt/config", map[string]any{"jwt_validation_pubkeys": string(encode("PUBLIC KEY", public))})
+	s.Write(t, "auth/jwt/config", map[string]any{"jwt_validation_pubkeys": string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public}))})
 	s.Write(t, "auth/jwt/role/"+name, map[string]any{
 		"role_type": "jwt", "user_claim": "sub", "bound_subject": name, "bound_audiences": "vault", "token_policies": policies,
 	})
-	return sign(t, s.authority.key, map[string]any{
+	return sign(t, s.issuer.key, map[string]any{
 		"sub": name, "aud": "vault", "iat": time.Now().Unix(), "exp": time.Now().Add(time.Hour).Unix(),
 	})
 }

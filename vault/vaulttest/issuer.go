@@ -19,25 +19,27 @@ import (
 	"keytender/installer/testbed"
 )
 
-// issuer issues the certificates of a fake and of its clients.
+// issuer issues the certificates of a server and of its clients. It ends with
+// its test.
 type issuer struct {
 	certificate *x509.Certificate
-	key         crypto.Signer
+	key         *ecdsa.PrivateKey
 	pool        *x509.CertPool
-	file        string
+	text        []byte // its own certificate, PEM
+	file        string // with text
 }
 
 func newIssuer(t testbed.Test) *issuer {
 	t.Helper()
 	a := &issuer{
-		certificate: template("fake authority"), key: ellipticKey(t),
+		certificate: template("authority of a test"), key: ellipticKey(t),
 		pool: x509.NewCertPool(), file: filepath.Join(t.TempDir(), "ca.pem"),
 	}
 	a.certificate.IsCA, a.certificate.BasicConstraintsValid, a.certificate.KeyUsage = true, true, x509.KeyUsageCertSign
 	der := a.issue(t, a.certificate, a.key.Public())
-	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	a.pool.AppendCertsFromPEM(text)
-	if err := os.WriteFile(a.file, text, 0o600); err != nil {
+	a.text = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	a.pool.AppendCertsFromPEM(a.text)
+	if err := os.WriteFile(a.file, a.text, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return a
@@ -86,15 +88,29 @@ func (a *issuer) client(t testbed.Test, o Of) Client {
 	if !o.Until.IsZero() {
 		c.NotBefore, c.NotAfter = o.Until.Add(-time.Hour), o.Until
 	}
-	secret, err := x509.MarshalPKCS8PrivateKey(key)
+	chain, secret := a.pair(t, c, key)
+	return Client{Chain: string(chain), Key: string(secret), Serial: c.SerialNumber.String()}
+}
+
+// both makes a certificate for that name, good for a client and for a server on
+// this machine, and its key, both in PEM form.
+func (a *issuer) both(t testbed.Test, name string) (certificate, key []byte) {
+	t.Helper()
+	c := template(name)
+	c.DNSNames, c.IPAddresses = []string{"localhost"}, []net.IP{net.IPv4(127, 0, 0, 1)}
+	c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth}
+	return a.pair(t, c, ellipticKey(t))
+}
+
+// pair issues c for the key, and gives both in PEM form.
+func (a *issuer) pair(t testbed.Test, c *x509.Certificate, key crypto.Signer) (certificate, secret []byte) {
+	t.Helper()
+	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Client{
-		Chain:  string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.issue(t, c, key.Public())})),
-		Key:    string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})),
-		Serial: c.SerialNumber.String(),
-	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.issue(t, c, key.Public())}),
+		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
 }
 
 func ellipticKey(t testbed.Test) *ecdsa.PrivateKey {
