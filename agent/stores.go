@@ -253,6 +253,7 @@ func (w *watchedStore) Check(ctx context.Context) error {
 
 // note remembers what err says of the store, and returns it.
 func (w *watchedStore) note(began time.Time, err error) error {
+	err = named(w.name, w.config, err)
 	state := stateOf(err)
 	switch {
 	case state == "":
@@ -270,6 +271,22 @@ func (w *watchedStore) note(began time.Time, err error) error {
 		w.err = err
 	}
 	return err
+}
+
+// named puts the name that config.yaml gives a shared store into what the store
+// says, which knows of its address alone.
+func named(name string, c vault.Config, err error) error {
+	said, ok := errors.AsType[*vault.Error](err)
+	if !ok || !c.Shared() || said.Store != c.URL {
+		return err
+	}
+	again := *said
+	again.Store = name + " (" + c.URL + ")"
+	again.Todo = strings.ReplaceAll(said.Todo, "store/NAME", "store/"+name)
+	if again.Todo == "" && errors.Is(err, vault.ErrLogin) {
+		again.Todo = `give its credential again: "keytender secret set store/` + name + `"`
+	}
+	return &again
 }
 
 // stateOf is what an answer says of its store, or "" where nobody waited for
