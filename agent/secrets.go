@@ -274,6 +274,9 @@ func (a *Agent) enroll(ctx context.Context, caller peer.Caller, name, value stri
 		return err
 	}
 	kept, refused := vault.Enroll(ctx, store.config, a.stores.optionsOf(name), vault.NewSecret(value))
+	if bad, ok := errors.AsType[*vault.ConfigError](refused); ok {
+		return wrong("name", "%s: %w", name, bad)
+	}
 	refused = named(name, store.config, refused)
 	if kept.IsZero() {
 		return refused
