@@ -2,6 +2,7 @@ package agent
 
 import (
 	"errors"
+	"strconv"
 
 	"keytender/agent/api"
 	"keytender/agent/internal/door"
@@ -13,7 +14,7 @@ import (
 // cases here, everything else by the doors' table.
 func explain(err error) *api.Error {
 	if e, ok := errors.AsType[*fieldError](err); ok {
-		return &api.Error{Code: api.InvalidRequest, Field: e.field, Description: e.err.Error(), Hint: "mend " + e.field + " and try again"}
+		return &api.Error{Code: api.InvalidRequest, Field: e.field, Description: e.err.Error(), Hint: "mend " + strconv.Quote(e.field) + " and try again"}
 	}
 	if e, ok := errors.AsType[*otherOriginError](err); ok {
 		said := &api.Error{Code: api.ProviderRefused, Description: e.Error() + ": nothing was sent",

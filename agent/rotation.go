@@ -12,7 +12,6 @@ import (
 	"keytender/agent/api"
 	"keytender/agent/internal/orchestrator"
 	"keytender/agent/internal/peer"
-	"keytender/agent/internal/session"
 	"keytender/vault"
 )
 
@@ -125,8 +124,7 @@ func (x *rotating) writable(ctx context.Context) error {
 	}
 	switch {
 	case x.store.config.Shared() && !x.store.config.Write:
-		return &api.Error{Code: api.InvalidRequest, Field: "store", Profile: x.p.Name, Description: x.store.name + " is read-only, so a new secret could not be kept there",
-			Hint: "say write: true at the store in config.yaml and reload; nothing was made"}
+		return unfit("store", x.store.name+" is read-only, so a new secret could not be kept there", "say write: true at the store in config.yaml and reload; nothing was made")
 	case x.store.config.Shared():
 		err = x.store.Put(ctx, x.p.Entry, x.held.toReplace(x.held.entry, x.held.clientID))
 	case x.store != fallback:
@@ -158,7 +156,8 @@ func stageOf(name string) string { return "rotation/" + name }
 // administration gets the token that may administer the profile's secrets.
 func (x *rotating) administration(ctx context.Context) (administration, error) {
 	if x.p.address == nil {
-		return administration{}, wrong("name", "%s is no client of an Orchestrator: only machine objects and external applications can be rotated", x.p.Name)
+		return administration{}, unfit("name", x.p.Name+" is no client of an Orchestrator: only machine objects and external applications can be rotated",
+			"make its new secret where the old one was made, and give it with \"keytender secret set\"")
 	}
 	client := orchestrator.Client{HTTP: x.outbound.Load()}
 	secrets := client.MachineSecrets(*x.p.address, x.held.clientID)
@@ -167,18 +166,34 @@ func (x *rotating) administration(ctx context.Context) (administration, error) {
 	}
 	switch scope := secrets.Scope; {
 	case x.with.address == nil || x.with.address.Origin != x.p.address.Origin || !sameIdentity(x.p, x.with):
-		return administration{}, wrong("with", "%s is not at the same Orchestrator and Identity Server as %s, and its token goes nowhere else", x.with.Name, x.p.Name)
+		return administration{}, unfit("with", x.with.Name+" is not at the same Orchestrator and Identity Server as "+x.p.Name+", and its token goes nowhere else", "name a profile that is, with --with")
 	case len(x.with.Scopes) > 0 && !slices.Contains(x.with.Scopes, scope):
-		return administration{}, wrong("with", "%s does not ask for the scope %s: add it to its scopes, and to the application in Orchestrator", x.with.Name, scope)
+		return administration{}, unfit("with", x.with.Name+" does not ask for the scope "+scope, "add it to its scopes, and to the application in Orchestrator")
 	}
-	token, _, err := x.broker.sessions.Token(ctx, x.with.keyFor([]string{secrets.Scope}), session.Want{MinValid: afterMaking + time.Minute})
+	token, err := x.adminToken(ctx, secrets.Scope)
+	return administration{secrets, token}, err
+}
+
+// adminToken gets a token for this one rotation. It is no session's, so that neither
+// it nor what Identity says against it is kept.
+func (x *rotating) adminToken(ctx context.Context, scope string) (vault.Secret, error) {
+	key := x.with.keyFor([]string{scope})
+	granted, err := x.granter.ask(ctx, x.with, key)
+	err = x.granter.record(recordOf(x.caller, "admin"), x.with, key, granted, err)
 	if err == nil {
-		return administration{secrets, token.Access()}, nil
+		return granted.Access, nil
 	}
-	if said := explain(err); said.Code == api.InvalidScope || said.ProviderError == "invalid_scope" {
-		return administration{}, wrong("with", "Identity does not give %s the scope %s: add it to the application in Orchestrator", x.with.Name, secrets.Scope)
+	said := explain(err)
+	if said.Code == api.InvalidScope || said.ProviderError == "invalid_scope" {
+		return vault.Secret{}, unfit("with", "Identity does not give "+x.with.Name+" the scope "+scope, "add it to the application in Orchestrator")
 	}
-	return administration{}, err
+	said.Description = x.with.Name + ": " + said.Description
+	return vault.Secret{}, said
+}
+
+// unfit is an error of what a rotation was asked, with what to do about it.
+func unfit(field, what, todo string) error {
+	return &api.Error{Code: api.InvalidRequest, Field: field, Description: what, Hint: todo}
 }
 
 // sameIdentity reports whether two profiles are known to the same Identity
@@ -206,7 +221,7 @@ func (p *profile) identityOrigin() (string, error) {
 func (x *rotating) begin(ctx context.Context) error {
 	list, err := x.server.List(ctx, x.server.token)
 	if said, ok := errors.AsType[*orchestrator.SecretsError](err); ok && said.Kind == orchestrator.Denied {
-		return wrong("with", "%s: %s", said.What, said.Todo)
+		return unfit("with", said.What, said.Todo)
 	}
 	if err != nil {
 		return err

@@ -249,7 +249,7 @@ func TestSecretOfTwoProfilesIsNotDeletedUnderOne(t *testing.T) {
 	p.Name, p.Settings = "eu", map[string]string{"folder": "EU"}
 	r.mustPair(t, p)
 	_, _, err := r.rotation(t, "invoices", api.Rotation{With: "operator"})
-	if e := failsWith(t, err, api.InvalidRequest); !strings.Contains(e.Description, "eu") || !strings.Contains(e.Description, "--keep-old") {
+	if e := failsWith(t, err, api.InvalidRequest); !strings.Contains(e.Description, "eu") || !strings.Contains(e.Hint, "--keep-old") {
 		t.Errorf("%v", e)
 	}
 	if now := r.server.Secrets(r.robot.ID); len(now) != 1 {
@@ -285,5 +285,23 @@ func TestUnpairAfterARotationCutOffLeavesNoSecret(t *testing.T) {
 	content, err := os.ReadFile(filepath.Join(r.state, "profiles.json"))
 	if err != nil || strings.Contains(string(content), "invoices") {
 		t.Errorf("%v, the state still has\n%s", err, content)
+	}
+}
+
+// TestScopeGivenAfterARefusedRotationIsSeen: Identity's refusal is not remembered, and
+// the profile that administers is none the worse for it.
+func TestScopeGivenAfterARefusedRotationIsSeen(t *testing.T) {
+	r := administer(t, t.TempDir(), "")
+	weak := r.server.AddApp("", "", "OR.Folders")
+	r.mustPair(t, api.Pairing{Name: "weak", Kind: "app", URL: r.server.Orchestrator, ClientID: weak.ID, Secret: weak.Secret})
+	_, _, err := r.rotation(t, "invoices", api.Rotation{With: "weak"})
+	failsWith(t, err, api.InvalidRequest)
+	status, err := r.Status(t.Context())
+	if err != nil || status.Agent.State != api.StateReady {
+		t.Errorf("%v, the agent is %s", err, status.Agent.State)
+	}
+	r.server.AddApp(weak.ID, weak.Secret, "OR.Folders", "OR.Machines")
+	if _, _, err := r.rotation(t, "invoices", api.Rotation{With: "weak"}); err != nil {
+		t.Error(err)
 	}
 }

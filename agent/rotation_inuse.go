@@ -39,7 +39,8 @@ func (x *rotating) inUse(list []orchestrator.SecretInfo) (string, error) {
 	case x.asked.KeepOld:
 		return "", nil
 	case len(x.shared) > 0:
-		return "", wrong("keep_old", "the same secret is also that of %s, which would lose it: say --keep-old, and rotate the last one that has it with --old ID", strings.Join(x.shared, ", "))
+		return "", unfit("keep_old", "the same secret is also that of "+strings.Join(x.shared, ", ")+", which would lose it",
+			"say --keep-old, and rotate the last profile that has it with --old ID")
 	case x.asked.Old != "":
 		return x.asked.Old, x.has(list, x.asked.Old)
 	case known.Mark == x.mark(x.held.secret) && slices.Contains(idsOf(list), known.ID):
@@ -47,7 +48,7 @@ func (x *rotating) inUse(list []orchestrator.SecretInfo) (string, error) {
 	case len(list) == 1:
 		return list[0].ID, nil
 	}
-	return "", wrong("old", "%s has %s, and which one is in use is not known: name it with --old ID, delete the others in Orchestrator, or say --keep-old", x.p.Name, x.ages(list))
+	return "", unfit("old", x.p.Name+" has "+x.ages(list)+", and which one is in use is not known", "name it with --old ID, delete the others in Orchestrator, or say --keep-old")
 }
 
 // sharers are the other profiles that have the secret in use in a place of their
@@ -86,7 +87,7 @@ func (x *rotating) has(list []orchestrator.SecretInfo, id string) error {
 	if slices.Contains(idsOf(list), id) {
 		return nil
 	}
-	return wrong("old", "%s has no secret %s: there is %s", x.p.Name, id, x.ages(list))
+	return unfit("old", x.p.Name+" has no secret "+id+": there is "+x.ages(list), "name one that is there with --old, or none with --keep-old")
 }
 
 func idsOf(list []orchestrator.SecretInfo) []string {

@@ -249,6 +249,9 @@ const storePrefix = "store/"
 // default store and for that server alone, once a login has proven it. What
 // was handed over wrapped is kept even if the login fails.
 func (a *Agent) enroll(ctx context.Context, caller peer.Caller, name, value string) error {
+	if name == "" {
+		return wrong("name", "name the store behind %s", storePrefix)
+	}
 	store, err := a.stores.get(name)
 	if err != nil {
 		return err
@@ -271,6 +274,10 @@ func (a *Agent) enroll(ctx context.Context, caller peer.Caller, name, value stri
 		return err
 	}
 	kept, refused := vault.Enroll(ctx, store.config, a.stores.optionsOf(name), vault.NewSecret(value))
+	if bad, ok := errors.AsType[*vault.ConfigError](refused); ok {
+		return wrong("name", "%s: %w", name, bad)
+	}
+	refused = named(name, store.config, refused)
 	if kept.IsZero() {
 		return refused
 	}

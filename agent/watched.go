@@ -58,10 +58,9 @@ func (w *watchedStore) Check(ctx context.Context) error {
 	return w.note(began, w.Store.Check(ctx))
 }
 
-// note remembers what err says of the store, and returns it in words that fit the
-// store's name here.
+// note remembers what err says of the store, and returns it.
 func (w *watchedStore) note(began time.Time, err error) error {
-	err = w.named(err)
+	err = named(w.name, w.config, err)
 	state := stateOf(err)
 	switch {
 	case state == "":
@@ -81,19 +80,23 @@ func (w *watchedStore) note(began time.Time, err error) error {
 	return err
 }
 
-// named is err with what can be done about it told by the store's name in
-// config.yaml, which the store itself does not know.
-func (w *watchedStore) named(err error) error {
+// named puts the name that config.yaml gives a shared store into what the store
+// says, which knows of its address alone.
+func named(name string, c vault.Config, err error) error {
 	said, ok := errors.AsType[*vault.Error](err)
-	if !ok || !w.config.Shared() {
+	if !ok || !c.Shared() || said.Store != c.URL {
 		return err
 	}
-	told := *said
-	told.Todo = strings.ReplaceAll(told.Todo, "store/NAME", storePrefix+w.name)
-	if told.Todo == "" && errors.Is(err, vault.ErrNotFound) {
-		told.Todo = "make it there, or name another entry"
+	again := *said
+	again.Store = name + " (" + c.URL + ")"
+	again.Todo = strings.ReplaceAll(said.Todo, "store/NAME", "store/"+name)
+	if again.Todo == "" && errors.Is(err, vault.ErrLogin) {
+		again.Todo = `give its credential again: "keytender secret set store/` + name + `"`
 	}
-	return &told
+	if again.Todo == "" && errors.Is(err, vault.ErrNotFound) {
+		again.Todo = "make the entry there, or name another one"
+	}
+	return &again
 }
 
 // stateOf is what an answer says of its store, or "" where nobody waited for

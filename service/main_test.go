@@ -92,7 +92,8 @@ type simulation struct{ server *orchestratortest.Server }
 //	                                 (the same secret; OR.Jobs, OR.Queues)
 //	                                 and "operator" (the same; OR.Machines)
 //	orchestrator secret VALUE        one more secret of robot-1
-//	orchestrator status CODE PATH    answers requests for PATH with CODE
+//	orchestrator status CODE [METHOD] PATH
+//	                                 answers requests for PATH with CODE
 //	orchestrator heal                answers well again
 //	orchestrator secrets N           so many secrets robot-1 has, and not the first
 //	orchestrator requests N          so many token requests it has had
@@ -109,7 +110,11 @@ func orchestrator(ts *testscript.TestScript, neg bool, args []string) {
 	case args[0] == "status":
 		code, err := strconv.Atoi(args[1])
 		ts.Check(err)
-		s.server.Fault(args[2], orchestratortest.Fault{Status: code})
+		fault := orchestratortest.Fault{Status: code}
+		if args[3] != "" {
+			fault.Method, args[2] = args[2], args[3]
+		}
+		s.server.Fault(args[2], fault)
 	case args[0] == "heal":
 		s.server.Heal()
 	case args[0] == "secrets":

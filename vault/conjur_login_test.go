@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -199,6 +200,23 @@ func TestConjurEnrolled(t *testing.T) {
 	wantRefusal(t, err, ErrLogin)
 	if !held.IsZero() {
 		t.Error("a key that does not log in is kept")
+	}
+}
+
+// TestConjurEnrolledForNothing: by a JWT the agent logs in without a credential, so
+// none that is given has been proven, nor is kept.
+func TestConjurEnrolledForNothing(t *testing.T) {
+	fake := vaulttest.FakeConjur(t)
+	file := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(file, []byte("a.b.c"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	fake.Trust("robots", vaulttest.ConjurLogin, "a.b.c")
+	p := conjurPlace(t, fake)
+	p.config.Login = Login{Method: "jwt", Service: "robots", Username: vaulttest.ConjurLogin, TokenFile: file}
+	held, err := Enroll(t.Context(), p.config, Options{}, NewSecret(canary))
+	if bad, ok := errors.AsType[*ConfigError](err); !ok || bad.Field != "login.method" || !held.IsZero() {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -37,10 +37,14 @@ func openShared(scheme string, c Config, o Options) (Store, error) {
 // the store of c is logged in to, and proves it by logging in. The two are the
 // same but where the credential is handed over wrapped: then it is unwrapped,
 // which can be done once, so it comes back even when the login fails afterwards;
-// with any other error nothing does. The store is left as it was.
+// with any other error nothing does. Where the login works without one, that is a
+// *ConfigError. The store is left as it was.
 func Enroll(ctx context.Context, c Config, o Options, handed Secret) (Secret, error) {
-	held := handed
-	o.Bootstrap = func(context.Context, string) (Secret, error) { return held, nil }
+	held, needed := handed, false
+	o.Bootstrap = func(context.Context, string) (Secret, error) {
+		needed = true
+		return held, nil
+	}
 	store, err := Open(c, o)
 	if err != nil {
 		return Secret{}, err
@@ -51,6 +55,9 @@ func Enroll(ctx context.Context, c Config, o Options, handed Secret) (Secret, er
 		}
 	}
 	err = errors.Join(store.Check(ctx), store.Close())
+	if err == nil && !needed {
+		return Secret{}, wrong("login.method", "this way to log in needs no credential, and works without one")
+	}
 	if err != nil && !c.Login.Wrapped {
 		held = Secret{}
 	}
