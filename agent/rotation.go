@@ -116,38 +116,27 @@ func (x *rotating) prepare(ctx context.Context, name string) (err error) {
 }
 
 // writable sees that both the profile's store and the default one take a secret.
-// What is in a shared entry is written back as it is.
+// What is in the profile's entry is written back as it is.
 func (x *rotating) writable(ctx context.Context) error {
-	fallback, err := x.stores.get("")
-	if err != nil {
-		return err
-	}
-	switch {
-	case x.store.config.Shared() && !x.store.config.Write:
+	if x.store.config.Shared() && !x.store.config.Write {
 		return unfit("store", x.store.name+" is read-only, so a new secret could not be kept there", "say write: true at the store in config.yaml and reload; nothing was made")
-	case x.store.config.Shared():
-		err = x.store.Put(ctx, x.p.Entry, x.held.toReplace(x.held.entry, x.held.clientID))
-	case x.store != fallback:
-		err = x.tryStage(ctx, x.store)
 	}
-	if err != nil {
+	if err := x.store.Put(ctx, x.p.Entry, x.held.toReplace(x.held.entry, x.held.clientID)); err != nil {
 		return err
 	}
-	return x.tryStage(ctx, fallback)
-}
-
-// tryStage sees that a store takes and removes an entry, unless a secret is
-// staged there.
-func (x *rotating) tryStage(ctx context.Context, store *watchedStore) error {
-	_, err := store.Get(ctx, stageOf(x.p.Name))
+	fallback, err := x.stores.get("")
+	if err != nil || x.store == fallback {
+		return err
+	}
+	_, err = fallback.Get(ctx, stageOf(x.p.Name))
 	if !errors.Is(err, vault.ErrNotFound) && !errors.Is(err, vault.ErrBroken) {
-		return err
+		return err // nil: a secret is staged there
 	}
 	probe := vault.Entry{Secret: vault.NewSecret("a place for the new secret"), Origins: x.held.origins}
-	if err := store.Put(ctx, stageOf(x.p.Name), probe); err != nil {
+	if err := fallback.Put(ctx, stageOf(x.p.Name), probe); err != nil {
 		return err
 	}
-	return store.Delete(ctx, stageOf(x.p.Name))
+	return fallback.Delete(ctx, stageOf(x.p.Name))
 }
 
 // stageOf is where in the default store a new secret waits.
