@@ -99,10 +99,7 @@ func (x *rotating) prepare(ctx context.Context, name string) (err error) {
 	if x.store, err = x.granter.store(x.p); err != nil {
 		return err
 	}
-	if x.held, err = x.readAnew(ctx, x.p); err != nil {
-		return err
-	}
-	if err := x.writable(ctx); err != nil {
+	if err := x.readAndWrite(ctx); err != nil {
 		return err
 	}
 	if x.server, err = x.administration(ctx); err != nil {
@@ -113,6 +110,19 @@ func (x *rotating) prepare(ctx context.Context, name string) (err error) {
 	}
 	x.shared = x.sharers(ctx)
 	return x.begin(ctx)
+}
+
+// readAndWrite reads the secret in use and sees that another one can be written, in
+// one turn: what is removed meanwhile must not be written back.
+func (x *rotating) readAndWrite(ctx context.Context) (err error) {
+	if err := x.turnFor(ctx, x.p.Name, x.p); err != nil {
+		return err
+	}
+	defer x.admin.give()
+	if x.held, err = x.readAnew(ctx, x.p); err != nil {
+		return err
+	}
+	return x.writable(ctx)
 }
 
 // writable sees that both the profile's store and the default one take a secret.
