@@ -214,7 +214,7 @@ func (a *Agent) setSecret(ctx context.Context, caller peer.Caller, name, value s
 	if err := replace(ctx, store, p.Entry, held); err != nil {
 		return err
 	}
-	a.heal(name)
+	a.forget(name) // what is on the way may have been refused the old one
 	return nil
 }
 
