@@ -171,6 +171,10 @@ func (a *Agent) setSecret(ctx context.Context, caller peer.Caller, name, value s
 		return &api.Error{Code: api.InvalidRequest, Profile: name, Field: "secret", Description: "the secret of " + name + " rests in " + store.name + ", which is read-only",
 			Hint: "change it there, in the entry " + old.Entry + ": the agent finds it by itself"}
 	}
+	next, err := a.given(ctx, old, store, value)
+	if err != nil {
+		return err
+	}
 	if err := store.Check(ctx); err != nil {
 		return err
 	}
@@ -180,10 +184,6 @@ func (a *Agent) setSecret(ctx context.Context, caller peer.Caller, name, value s
 		return err
 	}
 	p.Found = endpoint{Issuer: resolved.Issuer, TokenEndpoint: resolved.TokenEndpoint, Step: resolved.Step}
-	next, err := a.given(ctx, old, store, value)
-	if err != nil {
-		return err
-	}
 	held, err := a.prove(ctx, caller, &p, next, nil)
 	if err != nil {
 		return err
