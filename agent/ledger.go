@@ -100,11 +100,9 @@ func (l *ledger) with(p *profile) ledgerState {
 // it has staged.
 func (l *ledger) remove(p *profile, staged orphan) error {
 	next := l.without(p.Name)
+	next.Orphans = append(next.Orphans, staged)
 	delete(next.SecretIDs, p.Name)
-	if _, begun := next.Rotations[p.Name]; begun {
-		delete(next.Rotations, p.Name)
-		next.Orphans = append(next.Orphans, staged)
-	}
+	delete(next.Rotations, p.Name)
 	return l.save(next)
 }
 

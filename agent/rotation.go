@@ -99,10 +99,7 @@ func (x *rotating) prepare(ctx context.Context, name string) (err error) {
 	if x.store, err = x.granter.store(x.p); err != nil {
 		return err
 	}
-	if x.held, err = x.readAnew(ctx, x.p); err != nil {
-		return err
-	}
-	if err := x.writable(ctx); err != nil {
+	if err := x.readAndWrite(ctx); err != nil {
 		return err
 	}
 	if x.server, err = x.administration(ctx); err != nil {
@@ -115,39 +112,41 @@ func (x *rotating) prepare(ctx context.Context, name string) (err error) {
 	return x.begin(ctx)
 }
 
-// writable sees that both the profile's store and the default one take a secret.
-// What is in a shared entry is written back as it is.
-func (x *rotating) writable(ctx context.Context) error {
-	fallback, err := x.stores.get("")
-	if err != nil {
+// readAndWrite reads the secret in use and sees that another one can be written, in
+// one turn: what is removed meanwhile must not be written back.
+func (x *rotating) readAndWrite(ctx context.Context) (err error) {
+	if err := x.turnFor(ctx, x.p.Name, x.p); err != nil {
 		return err
 	}
-	switch {
-	case x.store.config.Shared() && !x.store.config.Write:
-		return unfit("store", x.store.name+" is read-only, so a new secret could not be kept there", "say write: true at the store in config.yaml and reload; nothing was made")
-	case x.store.config.Shared():
-		err = x.store.Put(ctx, x.p.Entry, x.held.toReplace(x.held.entry, x.held.clientID))
-	case x.store != fallback:
-		err = x.tryStage(ctx, x.store)
-	}
-	if err != nil {
+	defer x.admin.give()
+	if x.held, err = x.readAnew(ctx, x.p); err != nil {
 		return err
 	}
-	return x.tryStage(ctx, fallback)
+	return x.writable(ctx)
 }
 
-// tryStage sees that a store takes and removes an entry, unless a secret is
-// staged there.
-func (x *rotating) tryStage(ctx context.Context, store *watchedStore) error {
-	_, err := store.Get(ctx, stageOf(x.p.Name))
-	if !errors.Is(err, vault.ErrNotFound) && !errors.Is(err, vault.ErrBroken) {
+// writable sees that both the profile's store and the default one take a secret.
+// What is in the profile's entry is written back as it is.
+func (x *rotating) writable(ctx context.Context) error {
+	if x.store.config.Shared() && !x.store.config.Write {
+		return unfit("store", x.store.name+" is read-only, so a new secret could not be kept there", "say write: true at the store in config.yaml and reload; nothing was made")
+	}
+	if err := x.store.Put(ctx, x.p.Entry, x.held.toReplace(x.held.entry, x.held.clientID)); err != nil {
 		return err
+	}
+	fallback, err := x.stores.get("")
+	if err != nil || x.store == fallback {
+		return err
+	}
+	_, err = fallback.Get(ctx, stageOf(x.p.Name))
+	if !errors.Is(err, vault.ErrNotFound) && !errors.Is(err, vault.ErrBroken) {
+		return err // nil: a secret is staged there
 	}
 	probe := vault.Entry{Secret: vault.NewSecret("a place for the new secret"), Origins: x.held.origins}
-	if err := store.Put(ctx, stageOf(x.p.Name), probe); err != nil {
+	if err := fallback.Put(ctx, stageOf(x.p.Name), probe); err != nil {
 		return err
 	}
-	return store.Delete(ctx, stageOf(x.p.Name))
+	return fallback.Delete(ctx, stageOf(x.p.Name))
 }
 
 // stageOf is where in the default store a new secret waits.

@@ -10,6 +10,7 @@ import (
 	"keytender/agent/api"
 	"keytender/agent/orchestratortest"
 	"keytender/installer/testbed/disk"
+	"keytender/vault"
 )
 
 // cutOffAtTheEnd is an agent whose rotation of invoices is cut off when the new
@@ -303,5 +304,24 @@ func TestScopeGivenAfterARefusedRotationIsSeen(t *testing.T) {
 	r.server.AddApp(weak.ID, weak.Secret, "OR.Folders", "OR.Machines")
 	if _, _, err := r.rotation(t, "invoices", api.Rotation{With: "weak"}); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestUnpairRemovesARotationsProbe: a rotation was killed while it looked whether the
+// default store takes a secret.
+func TestUnpairRemovesARotationsProbe(t *testing.T) {
+	r := administer(t, t.TempDir(), "")
+	store, err := r.Agent.stores.get("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Put(t.Context(), stageOf("invoices"), vault.Entry{Secret: vault.NewSecret("a place")}); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.admin.Unpair(t.Context(), "invoices"); err != nil {
+		t.Fatal(err)
+	}
+	if n := r.entries(t); n != 1 {
+		t.Errorf("%d entries are left, want that of operator", n)
 	}
 }

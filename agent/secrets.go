@@ -159,10 +159,6 @@ func (a *Agent) setSecret(ctx context.Context, caller peer.Caller, name, value s
 	if store, ok := strings.CutPrefix(name, storePrefix); ok {
 		return a.enroll(ctx, caller, store, value)
 	}
-	secret, err := newSecret(value)
-	if err != nil {
-		return err
-	}
 	old, err := a.broker.catalog.Load().pick(name)
 	if err != nil {
 		return err
@@ -175,6 +171,10 @@ func (a *Agent) setSecret(ctx context.Context, caller peer.Caller, name, value s
 		return &api.Error{Code: api.InvalidRequest, Profile: name, Field: "secret", Description: "the secret of " + name + " rests in " + store.name + ", which is read-only",
 			Hint: "change it there, in the entry " + old.Entry + ": the agent finds it by itself"}
 	}
+	next, err := a.given(ctx, old, store, value)
+	if err != nil {
+		return err
+	}
 	if err := store.Check(ctx); err != nil {
 		return err
 	}
@@ -184,17 +184,6 @@ func (a *Agent) setSecret(ctx context.Context, caller peer.Caller, name, value s
 		return err
 	}
 	p.Found = endpoint{Issuer: resolved.Issuer, TokenEndpoint: resolved.TokenEndpoint, Step: resolved.Step}
-	next, err := p.bound(credential{clientID: p.ClientID, secret: secret}, store)
-	if err != nil {
-		return err
-	}
-	if p.ClientIDFrom != "" { // the id that rests with the secret stays
-		now, err := a.granter.credential(ctx, old)
-		if err != nil {
-			return err
-		}
-		next.clientID = now.clientID
-	}
 	held, err := a.prove(ctx, caller, &p, next, nil)
 	if err != nil {
 		return err
@@ -214,8 +203,24 @@ func (a *Agent) setSecret(ctx context.Context, caller peer.Caller, name, value s
 	if err := replace(ctx, store, p.Entry, held); err != nil {
 		return err
 	}
-	a.heal(name)
+	a.forget(name) // what is on the way may have been refused the old one
 	return nil
+}
+
+// given is the credential of p with a secret that somebody gives by hand: a client id
+// that rests with the secret stays.
+func (a *Agent) given(ctx context.Context, p *profile, store *watchedStore, value string) (credential, error) {
+	secret, err := newSecret(value)
+	if err != nil {
+		return credential{}, err
+	}
+	next, err := p.bound(credential{clientID: p.ClientID, secret: secret}, store)
+	if err != nil || p.ClientIDFrom == "" {
+		return next, err
+	}
+	now, err := a.granter.credential(ctx, p)
+	next.clientID = now.clientID
+	return next, err
 }
 
 // replace puts a secret in the place of the one of the same client.
@@ -240,62 +245,4 @@ func (a *Agent) recordAct(caller peer.Caller, event, profile, detail string) err
 	record := recordOf(caller, "admin")
 	record.Event, record.Profile, record.Detail = event, profile, detail
 	return a.audit.AppendSync(record)
-}
-
-// storePrefix begins the names by which "secret set" means a store.
-const storePrefix = "store/"
-
-// enroll keeps the credential by which a shared store is logged in to, in the
-// default store and for that server alone, once a login has proven it. What
-// was handed over wrapped is kept even if the login fails.
-func (a *Agent) enroll(ctx context.Context, caller peer.Caller, name, value string) error {
-	if name == "" {
-		return wrong("name", "name the store behind %s", storePrefix)
-	}
-	store, err := a.stores.get(name)
-	if err != nil {
-		return err
-	}
-	if !store.config.Shared() {
-		return wrong("name", "%s is a store of the agent's own, which needs no credential", name)
-	}
-	if value == "" || len(value) > 64<<10 {
-		return wrong("secret", "give the store's credential, at most 64 KiB")
-	}
-	to, err := store.config.Origin()
-	if err != nil {
-		return wrong("store", "%w", err)
-	}
-	fallback, err := a.stores.get("")
-	if err != nil {
-		return err
-	}
-	if err := fallback.Check(ctx); err != nil { // before a wrapped credential is unwrapped, which can be done once
-		return err
-	}
-	kept, refused := vault.Enroll(ctx, store.config, a.stores.optionsOf(name), vault.NewSecret(value))
-	if bad, ok := errors.AsType[*vault.ConfigError](refused); ok {
-		return wrong("name", "%s: %w", name, bad)
-	}
-	refused = named(name, store.config, refused)
-	if kept.IsZero() {
-		return refused
-	}
-	if err := a.admin.take(ctx); err != nil {
-		return err
-	}
-	defer a.admin.give()
-	if err := a.recordAct(caller, "store_secret", "", name); err != nil {
-		return err
-	}
-	if err := fallback.Put(ctx, bootstrapEntry(name), vault.Entry{Secret: kept, Origins: []string{to}}); err != nil {
-		return err
-	}
-	a.stores.reopen(name)
-	for _, p := range a.broker.catalog.Load().profiles {
-		if p.storeName() == name {
-			a.heal(p.Name)
-		}
-	}
-	return refused // after an unwrapping, which cannot be done again
 }

@@ -186,3 +186,23 @@ func TestNewPairingKnowsNothingOfTheOld(t *testing.T) {
 		t.Errorf("recorded: %+v", changed)
 	}
 }
+
+// TestRotationWritesInItsTurn: what it writes back must not make an entry anew that
+// was removed meanwhile.
+func TestRotationWritesInItsTurn(t *testing.T) {
+	s := anOrchestrator(t)
+	robot := s.AddMachine("", "")
+	r := startIn(t, t.TempDir(), vaultConfig("corp", ""))
+	v := r.shares(t, "corp")
+	r.mustPair(t, operatorOf(s))
+	r.mustPair(t, inVault(s, robot))
+	v.does(func(op, _ string) error {
+		if op == "put" && len(r.Agent.admin) == 0 {
+			t.Error("the vault is written while others may change the profile")
+		}
+		return nil
+	})
+	if _, _, err := r.rotation(t, "invoices", api.Rotation{With: "operator"}); err != nil {
+		t.Fatal(err)
+	}
+}

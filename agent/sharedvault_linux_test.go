@@ -37,7 +37,7 @@ func (r *running) shares(t *testing.T, name string) *sharedVault {
 	if !ok {
 		t.Fatalf("%s is no store", name)
 	}
-	s.open[name] = &watchedStore{Store: v, name: name, home: name + " " + config.URL, config: config, now: s.now}
+	s.open[name] = &watchedStore{Store: v, name: name, home: homeOf(name, config), config: config, now: s.now}
 	return v
 }
 

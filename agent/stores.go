@@ -158,8 +158,18 @@ func (s *stores) get(name string) (*watchedStore, error) {
 	if err != nil {
 		return nil, wrong("store", "%w", err)
 	}
-	s.open[name] = &watchedStore{Store: store, name: name, home: name + " " + config.URL, config: config, now: s.now}
+	s.open[name] = &watchedStore{Store: store, name: name, home: homeOf(name, config), config: config, now: s.now}
 	return s.open[name], nil
+}
+
+// homeOf tells stores apart, for the state: what was paired with one is not in
+// another that has its name now.
+func homeOf(name string, c vault.Config) string {
+	home := name + " " + c.URL
+	if c.Namespace != "" {
+		home += " namespace " + c.Namespace
+	}
+	return home
 }
 
 func (s *stores) optionsOf(name string) vault.Options {
