@@ -26,24 +26,28 @@ func (a *Agent) enroll(ctx context.Context, caller peer.Caller, name, value stri
 	if err != nil {
 		return err
 	}
-	if err := fallback.Check(ctx); err != nil { // before a wrapped credential is unwrapped, which can be done once
+	// Both before a wrapped credential is unwrapped, which can be done once.
+	if err := fallback.Check(ctx); err != nil {
+		return err
+	}
+	if err := a.recordAct(caller, "store_secret", "", name); err != nil {
 		return err
 	}
 	kept, refused := vault.Enroll(ctx, store.config, a.stores.optionsOf(name), vault.NewSecret(value))
 	if bad, ok := errors.AsType[*vault.ConfigError](refused); ok {
-		return wrong("name", "%s: %w", name, bad)
+		refused = wrong("name", "%s: %w", name, bad)
 	}
 	refused = named(name, store.config, refused)
 	if kept.IsZero() {
-		return refused
+		return errors.Join(refused, a.recordRefusal(caller, "store_secret", name, refused))
 	}
+	// A caller who goes away must not take what was unwrapped with him.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), afterMaking)
+	defer cancel()
 	if err := a.admin.take(ctx); err != nil {
 		return err
 	}
 	defer a.admin.give()
-	if err := a.recordAct(caller, "store_secret", "", name); err != nil {
-		return err
-	}
 	if err := fallback.Put(ctx, bootstrapEntry(name), vault.Entry{Secret: kept, Origins: []string{to}}); err != nil {
 		return err
 	}

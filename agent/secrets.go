@@ -246,3 +246,10 @@ func (a *Agent) recordAct(caller peer.Caller, event, profile, detail string) err
 	record.Event, record.Profile, record.Detail = event, profile, detail
 	return a.audit.AppendSync(record)
 }
+
+// recordRefusal records that an act, of which there is a record, came to nothing.
+func (a *Agent) recordRefusal(caller peer.Caller, event, detail string, refused error) error {
+	record := recordOf(caller, "admin")
+	record.Event, record.Detail, record.Code = event, detail, string(explain(refused).Code)
+	return a.audit.AppendSync(record)
+}

@@ -28,10 +28,14 @@ type watchedStore struct {
 }
 
 // holds tells whether an entry of that name in other is the one in w: two names
-// may stand for one vault, and some vaults do not tell upper from lower case.
+// may stand for one vault or a part of it, and some vaults do not tell upper from
+// lower case.
 func (w *watchedStore) holds(entry string, other *watchedStore, its string) bool {
-	same := w == other || w.config.Shared() && w.config.URL == other.config.URL && w.config.Namespace == other.config.Namespace
-	return same && strings.EqualFold(entry, its)
+	if !w.config.Shared() || !other.config.Shared() {
+		return w == other && entry == its
+	}
+	whole := func(c vault.Config, entry string) string { return strings.TrimRight(c.URL, "/") + "/" + entry }
+	return w.config.Namespace == other.config.Namespace && strings.EqualFold(whole(w.config, entry), whole(other.config, its))
 }
 
 // slowAnswer is from where on a store is called slow.

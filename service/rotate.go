@@ -27,6 +27,9 @@ the old one stays valid until you delete it.`,
 			if r.With == "" {
 				return misused(c, "--with is missing: the profile whose token may administer the secrets")
 			}
+			if r.Old != "" && r.KeepOld {
+				return misused(c, "--old and --keep-old exclude each other")
+			}
 			admin := p.admin()
 			defer admin.Close()
 			rotated, err := admin.Rotate(c.Context(), args[0], r, p.tellStep)

@@ -23,9 +23,9 @@ type kept struct {
 	mu      sync.Mutex
 	flights map[string]*question // those that a new caller may join
 	entries map[string]*keptEntry
-	before  map[string]*keptEntry // by name, what entries held before
-	running map[*question]context.CancelFunc
-	owned   sync.WaitGroup // what is under way
+	before  map[string]*keptEntry            // by name, what entries held before
+	running map[*question]context.CancelFunc // those that Close cuts off
+	owned   sync.WaitGroup                   // what is under way
 	closed  bool
 }
 
@@ -187,7 +187,28 @@ func (k *kept) Delete(ctx context.Context, name string) error {
 	return k.within(ctx, "delete "+name, func(ctx context.Context) error { return k.asked.Delete(ctx, name) })
 }
 
-func (k *kept) Check(ctx context.Context) error { return k.within(ctx, "check", k.asked.Check) }
+// Check changes nothing, so Close need not wait for it.
+func (k *kept) Check(ctx context.Context) error {
+	return k.within(ctx, "check", func(ctx context.Context) error {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		q := new(question)
+		k.mu.Lock()
+		k.running[q] = cancel
+		if k.closed {
+			cancel()
+		}
+		k.mu.Unlock()
+		err := k.asked.Check(ctx)
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		delete(k.running, q)
+		if k.closed && err != nil {
+			return k.ended("check")
+		}
+		return err
+	})
+}
 
 // within has what was begun end before the store is closed: a change that is cut
 // off may have been made or not.

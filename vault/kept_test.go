@@ -15,6 +15,7 @@ import (
 type scripted struct {
 	get   func(ctx context.Context) (Entry, error)
 	put   func(ctx context.Context) error
+	check func(ctx context.Context) error
 	asked atomic.Int32
 }
 
@@ -31,8 +32,14 @@ func (s *scripted) Put(ctx context.Context, _ string, _ Entry) error {
 	return s.put(ctx)
 }
 
+func (s *scripted) Check(ctx context.Context) error {
+	if s.check == nil {
+		return nil
+	}
+	return s.check(ctx)
+}
+
 func (*scripted) Delete(context.Context, string) error { return nil }
-func (*scripted) Check(context.Context) error          { return nil }
 func (*scripted) Close() error                         { return nil }
 func (*scripted) String() string                       { return "scripted://" }
 
@@ -160,6 +167,31 @@ func TestErrorsAreNotKept(t *testing.T) {
 		}
 		broken = false
 		get(t, k, "a")
+	})
+}
+
+// TestCloseEndsAChecking: a reload that corrects the address of a vault that does not
+// answer must not wait for it.
+func TestCloseEndsAChecking(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &scripted{check: func(ctx context.Context) error {
+			<-ctx.Done()
+			return fmt.Errorf("given up: %w", ctx.Err())
+		}}
+		k := keepingFor(time.Minute, s)
+		checked := make(chan error, 1)
+		go func() { checked <- k.Check(t.Context()) }()
+		synctest.Wait()
+		began := time.Now()
+		if err := k.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := <-checked; !errors.Is(err, ErrClosed) {
+			t.Errorf("who checked gets %v", err)
+		}
+		if took := time.Since(began); took != 0 || len(k.running) != 0 {
+			t.Errorf("closing took %s, %d questions", took, len(k.running))
+		}
 	})
 }
 
