@@ -39,8 +39,9 @@ func (p *profile) credentialOf(e vault.Entry, store *watchedStore) (credential, 
 
 // bound is c with where it may be sent, if it rests in a shared store, or is to: where
 // config.yaml says at the store; else where the profile says, if people wrote that
-// there too, or gave the secret for it. Without this, whoever may pair could have any
-// entry that the agent can read sent anywhere.
+// there too. A pairing's own word does not do: whoever may pair, or writes the state,
+// could have any entry that the agent can read sent anywhere, also one that others
+// fill later.
 func (p *profile) bound(c credential, store *watchedStore) (credential, error) {
 	switch {
 	case !store.config.Shared():
@@ -48,8 +49,8 @@ func (p *profile) bound(c credential, store *watchedStore) (credential, error) {
 	case len(store.config.Origins) > 0:
 		c.origins, c.said = store.config.Origins, store.name
 		return c, nil
-	case p.Source == api.SourcePaired && p.Adopted:
-		return c, wrong("entry", "config.yaml does not say where secrets of %s may be sent: name it there, at the store (origins: [https://…]), and reload; or declare the profile there", store.name)
+	case p.Source == api.SourcePaired:
+		return c, wrong("store", "config.yaml does not say where secrets of %s may be sent: name it there, at the store (origins: [https://…]), and reload; or declare the profile there", store.name)
 	}
 	to, err := p.secretOrigin()
 	c.origins = []string{to}

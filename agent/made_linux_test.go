@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -19,7 +18,7 @@ func inVault(s *orchestratortest.Server, robot orchestratortest.Client) api.Pair
 func TestUnpairRemovesWhatItMade(t *testing.T) {
 	s := anOrchestrator(t)
 	robot := s.AddMachine("", "")
-	r := startIn(t, t.TempDir(), vaultConfig("corp", ""))
+	r := startIn(t, t.TempDir(), vaultConfig("corp", openTo(s)))
 	v := r.shares(t, "corp")
 	r.mustPair(t, operatorOf(s))
 	for what, change := range map[string]func() error{
@@ -48,7 +47,7 @@ func TestUnpairRemovesWhatItMade(t *testing.T) {
 func TestUnpairLeavesWhatAnotherProfileUses(t *testing.T) {
 	s := anOrchestrator(t)
 	robot := s.AddMachine("", "")
-	r := startIn(t, t.TempDir(), vaultConfig("corp", fmt.Sprintf(", origins: [%q]", s.Origin)))
+	r := startIn(t, t.TempDir(), vaultConfig("corp", openTo(s)))
 	v := r.shares(t, "corp")
 	p := inVault(s, robot)
 	r.mustPair(t, p)
@@ -68,7 +67,7 @@ func TestUnpairLeavesWhatAnotherProfileUses(t *testing.T) {
 func TestWhatOthersWroteIsLeft(t *testing.T) {
 	s := anOrchestrator(t)
 	robot := s.AddMachine("", "")
-	r := startIn(t, t.TempDir(), vaultConfig("corp", ""))
+	r := startIn(t, t.TempDir(), vaultConfig("corp", openTo(s)))
 	v := r.shares(t, "corp")
 	theirs := s.AddSecret(robot.ID, "")
 	r.mustPair(t, inVault(s, robot))
@@ -97,7 +96,7 @@ func TestPairAgainAfterAnUnpairThatCouldNotDelete(t *testing.T) {
 	s := anOrchestrator(t)
 	robot := s.AddMachine("", "")
 	next := s.AddSecret(robot.ID, "")
-	r := startIn(t, t.TempDir(), vaultConfig("corp", ""))
+	r := startIn(t, t.TempDir(), vaultConfig("corp", openTo(s)))
 	v := r.shares(t, "corp")
 	v.does(func(op, name string) error {
 		if op == "delete" {
@@ -129,7 +128,7 @@ func TestPairAgainAfterAnUnpairThatCouldNotDelete(t *testing.T) {
 func TestPairingAnewThatFailsLeavesTheVault(t *testing.T) {
 	s := anOrchestrator(t)
 	robot, next := s.AddMachine("", ""), s.AddMachine("", "")
-	r := startIn(t, t.TempDir(), vaultConfig("corp", ""))
+	r := startIn(t, t.TempDir(), vaultConfig("corp", openTo(s)))
 	v := r.shares(t, "corp")
 	r.mustPair(t, inVault(s, robot))
 	profiles := filepath.Join(r.state, "profiles.json")

@@ -18,7 +18,7 @@ const elsewhere = `, origins: ["https://elsewhere.example"]`
 func TestSecretGoesOnlyWhereItsVaultsMayGo(t *testing.T) {
 	s := anOrchestrator(t)
 	robot, dir := s.AddMachine("", ""), t.TempDir()
-	r := startIn(t, dir, vaultConfig("corp", elsewhere)+vaultConfig("other", ""))
+	r := startIn(t, dir, vaultConfig("corp", elsewhere)+vaultConfig("other", openTo(s)))
 	v, w := r.shares(t, "corp"), r.shares(t, "other")
 	refused := func(what string, err error) {
 		t.Helper()
@@ -39,7 +39,7 @@ func TestSecretGoesOnlyWhereItsVaultsMayGo(t *testing.T) {
 	p.Secret = ""
 	_, _, err = r.pairing(t, p)
 	refused("pair with what is there", err)
-	if _, err := r.reconfigure(t, vaultConfig("corp", elsewhere)+vaultConfig("other", "")+declaredIn(s, robot)); err != nil {
+	if _, err := r.reconfigure(t, vaultConfig("corp", elsewhere)+vaultConfig("other", openTo(s))+declaredIn(s, robot)); err != nil {
 		t.Fatal(err)
 	}
 	refused("secret set", r.admin.SetSecret(t.Context(), "invoices", robot.Secret))

@@ -97,7 +97,7 @@ func TestRotationOverwritesNobodysSecret(t *testing.T) {
 func TestMigrationBetweenVaultsUnderOneName(t *testing.T) {
 	s := anOrchestrator(t)
 	robot := s.AddMachine("", "")
-	r := startIn(t, t.TempDir(), vaultConfig("corp", "")+vaultConfig("other", ""))
+	r := startIn(t, t.TempDir(), vaultConfig("corp", openTo(s))+vaultConfig("other", openTo(s)))
 	v, w := r.shares(t, "corp"), r.shares(t, "other")
 	r.mustPair(t, api.Pairing{Name: "invoices", Kind: "robot", URL: s.Orchestrator, ClientID: robot.ID, Secret: robot.Secret, Store: "corp"})
 	var steps []string
@@ -118,7 +118,7 @@ func TestMigrationBetweenVaultsUnderOneName(t *testing.T) {
 func TestMigrationReadsInItsTurn(t *testing.T) {
 	s := anOrchestrator(t)
 	robot := s.AddMachine("", "")
-	r := startIn(t, t.TempDir(), vaultConfig("corp", ""))
+	r := startIn(t, t.TempDir(), vaultConfig("corp", openTo(s)))
 	v := r.shares(t, "corp")
 	r.mustPair(t, inVault(s, robot))
 	v.does(func(op, _ string) error {
@@ -137,7 +137,7 @@ func TestMigrationReadsInItsTurn(t *testing.T) {
 func TestMigrationPassesOverNoEntry(t *testing.T) {
 	s := anOrchestrator(t)
 	robot := s.AddMachine("", "")
-	r := startIn(t, t.TempDir(), vaultConfig("corp", fmt.Sprintf(", origins: [%q]", s.Origin)))
+	r := startIn(t, t.TempDir(), vaultConfig("corp", openTo(s)))
 	r.shares(t, "corp").write("robots", robot.ID, robot.Secret)
 	p := inVault(s, robot)
 	p.Secret, p.ClientID, p.ClientIDFrom = "", "", "entry"
@@ -192,7 +192,7 @@ func TestNewPairingKnowsNothingOfTheOld(t *testing.T) {
 func TestRotationWritesInItsTurn(t *testing.T) {
 	s := anOrchestrator(t)
 	robot := s.AddMachine("", "")
-	r := startIn(t, t.TempDir(), vaultConfig("corp", ""))
+	r := startIn(t, t.TempDir(), vaultConfig("corp", openTo(s)))
 	v := r.shares(t, "corp")
 	r.mustPair(t, operatorOf(s))
 	r.mustPair(t, inVault(s, robot))

@@ -26,6 +26,9 @@ func vaultConfig(name, more string) string {
 	return fmt.Sprintf("  %s: {url: \"conjur://%s.example/corp\", write: true, login: {method: api_key, username: host/robots}%s}\n", name, name, more)
 }
 
+// openTo, as more for vaultConfig, lets secrets of a vault go to s.
+func openTo(s *orchestratortest.Server) string { return fmt.Sprintf(", origins: [%q]", s.Origin) }
+
 // shares puts a fake vault in the place of the store of that name.
 func (r *running) shares(t *testing.T, name string) *sharedVault {
 	t.Helper()

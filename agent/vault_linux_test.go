@@ -241,7 +241,7 @@ func TestEntryOfTheVaultIsAdopted(t *testing.T) {
 // TestMigrationIntoTheVaultAndBack: what Keytender made there it removes again.
 func TestMigrationIntoTheVaultAndBack(t *testing.T) {
 	s := providertest.OIDCProvider(t, providertest.Options{})
-	r := startVaulted(t, "    write: true\n", "")
+	r := startVaulted(t, "    write: true\n    origins: ["+s.Origin+"]\n", "")
 	r.mustPair(t, robotOf(s))
 	r.holds(t, "taken", "somebody", "else")
 	_, err := r.admin.Migrate(t.Context(), "invoices", api.Migration{Store: "corp", Entry: "taken"}, nil)
