@@ -39,6 +39,7 @@ func TestKeyringUnlocked(t *testing.T) {
 				return k
 			})
 		})
+		t.Run("AsAStore", func(t *testing.T) { testStore(t, place{config: Config{URL: "keyring:"}, options: o}) })
 		t.Run("Sealed", func(t *testing.T) { sealedWithKeyring(t, o) })
 	})
 }

@@ -9,6 +9,10 @@ func TestSealedIsAStore(t *testing.T) {
 	testStore(t, place{config: Config{URL: "sealed:", Key: "file:" + initKey(t)}, options: Options{Dir: t.TempDir()}})
 }
 
+func TestMemoryIsAStore(t *testing.T) {
+	testStore(t, place{config: Config{URL: "memory:"}, only: own{newMemory()}})
+}
+
 // TestOriginsRestWithTheSecret: what the agent's own stores give back says
 // where the secret may be sent.
 func TestOriginsRestWithTheSecret(t *testing.T) {

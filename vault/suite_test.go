@@ -17,6 +17,7 @@ const canary = "canary-8f2e41-secret"
 type place struct {
 	config  Config
 	options Options
+	only    Store // opened once, for it forgets everything when it is closed; nil: opened anew
 
 	// write makes an entry as another program would. nil: by Put.
 	write func(t *testing.T, name string, e Entry)
@@ -66,6 +67,9 @@ func testStore(t *testing.T, p place) {
 
 func (p place) open(t *testing.T) Store {
 	t.Helper()
+	if p.only != nil {
+		return p.only
+	}
 	st, err := Open(p.config, p.options)
 	if err != nil {
 		t.Fatal(err)
