@@ -37,7 +37,7 @@ func (a *Agent) watchStores(ctx context.Context) {
 	defer each.Stop()
 	for {
 		for _, store := range a.storesInUse() {
-			if !store.config.Shared() {
+			if !store.config.Shared() || store.barred() != nil {
 				continue
 			}
 			if err := store.Check(ctx); err != nil && ctx.Err() == nil {

@@ -102,6 +102,9 @@ func (a *Agent) retry(_ context.Context, caller peer.Caller, name string) error 
 	if err := a.recordAct(caller, "retry", p.Name, ""); err != nil {
 		return err
 	}
+	if store, err := a.stores.get(p.Store); err == nil {
+		store.allow()
+	}
 	a.forget(p.Name)
 	return nil
 }

@@ -25,7 +25,18 @@ type watchedStore struct {
 	state string
 	since time.Time
 	err   error
+	// wait is how long after a refused login Get does not log in again, and
+	// until when: servers lock out who is wrong too often.
+	wait  time.Duration
+	until time.Time
 }
+
+// After a refused login it is tried again in a minute, and then each time in twice
+// as long. A credential that is set is tried at once, and so is what doctor and retry ask for.
+const (
+	firstLogin  = time.Minute
+	seldomLogin = 30 * time.Minute
+)
 
 // holds tells whether an entry of that name in other is the one in w: two names
 // may stand for one vault or a part of it, and some vaults do not tell upper from
@@ -42,6 +53,9 @@ func (w *watchedStore) holds(entry string, other *watchedStore, its string) bool
 const slowAnswer = 3 * time.Second
 
 func (w *watchedStore) Get(ctx context.Context, entry string) (vault.Entry, error) {
+	if err := w.barred(); err != nil {
+		return vault.Entry{}, err
+	}
 	began := w.now()
 	found, err := w.Store.Get(ctx, entry)
 	return found, w.note(began, err)
@@ -62,6 +76,23 @@ func (w *watchedStore) Check(ctx context.Context) error {
 	return w.note(began, w.Store.Check(ctx))
 }
 
+// barred is the refusal of the login while it is not tried again, else nil.
+func (w *watchedStore) barred() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if left := w.until.Sub(w.now()); left > 0 && left <= w.wait {
+		return w.err
+	}
+	return nil
+}
+
+// allow has the login tried at the next Get, whatever was refused.
+func (w *watchedStore) allow() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.wait, w.until = 0, time.Time{}
+}
+
 // note remembers what err says of the store, and returns it.
 func (w *watchedStore) note(began time.Time, err error) error {
 	err = named(w.name, w.config, err)
@@ -77,11 +108,25 @@ func (w *watchedStore) note(began time.Time, err error) error {
 	if state != w.state {
 		w.state, w.since = state, w.now().UTC()
 	}
+	w.wait = w.nextLogin(state)
+	w.until = w.now().Add(w.wait)
 	w.err = nil
 	if state != api.StoreOK && state != api.StoreSlow {
 		w.err = err
 	}
 	return err
+}
+
+// nextLogin is how long the login is not to be tried after an answer of that
+// state. The mu is held.
+func (w *watchedStore) nextLogin(state string) time.Duration {
+	switch {
+	case state != api.StoreRefused:
+		return 0
+	case w.wait == 0:
+		return firstLogin
+	}
+	return min(2*w.wait, seldomLogin)
 }
 
 // named puts the name that config.yaml gives a shared store into what the store
